@@ -1,0 +1,83 @@
+"""The nouns of the pipeline, in the field's own words.
+
+An *annotation* is a reader's mark (or the simulator's truth), a *candidate* is proposed by a detector,
+a *finding* is a candidate that is reported, with its measurement. Positions are LPS millimetres
+(DICOM Patient-Based Coordinate System, PS3.3 C.7.6.2.1.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Point = tuple[float, float, float]
+"""x, y, z in LPS millimetres."""
+
+Density = Literal["solid", "part_solid", "ground_glass", "calcified"]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A nodule as a reader marked it or the simulator made it.
+
+    Attributes:
+        series_instance_uid: Series Instance UID (0020,000E).
+        center_lps_mm: centre in LPS millimetres.
+        diameter_mm: equivalent diameter; negative means unknown, as in LUNA16.
+        density: density type, where known.
+        malignant: malignancy label, where known.
+    """
+
+    series_instance_uid: str
+    center_lps_mm: Point
+    diameter_mm: float
+    density: Density | None = None
+    malignant: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A place a detector proposes.
+
+    Attributes:
+        center_lps_mm: centre in LPS millimetres.
+        probability: that it is a nodule, after every stage, in [0, 1].
+        proposal_probability: what the first stage alone said, in [0, 1].
+        diameter_mm: the detector's own rough estimate of the size.
+        malignancy_probability: that it is malignant given that it is a nodule, where estimated.
+    """
+
+    center_lps_mm: Point
+    probability: float
+    proposal_probability: float
+    diameter_mm: float
+    malignancy_probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Size and density of one nodule, from its segmentation.
+
+    Attributes:
+        long_axis_mm: longest axial diameter.
+        short_axis_mm: longest diameter perpendicular to it, same slice.
+        mean_diameter_mm: mean of both, rounded to 0.1 mm.
+        volume_mm3: volume of the segmentation.
+        density: density type from the HU inside.
+        mean_hu: mean HU inside.
+        distance_to_pleura_mm: from the nodule's centre to the lung's outline; None where no lung was found.
+        location: side and zone in words, such as "right upper zone".
+        reliable: False where the segmentation touches its limit or is too small to trust.
+        remark: why it is not reliable, in words; empty otherwise.
+    """
+
+    long_axis_mm: float
+    short_axis_mm: float
+    mean_diameter_mm: float
+    volume_mm3: float
+    density: Density
+    mean_hu: float
+    distance_to_pleura_mm: float | None
+    location: str
+    reliable: bool
+    remark: str

@@ -1,0 +1,30 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder with real scans and annotations, from MEDVISION_TEST_DATA or beside the checkout."""
+    folder = Path(os.environ.get("MEDVISION_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set MEDVISION_TEST_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lidc_0001(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LIDC-IDRI-0001 as a DICOM folder, unpacked once."""
+    import tarfile
+
+    folder = tmp_path_factory.mktemp("lidc")
+    with tarfile.open(real_data / "lidc" / "LIDC-IDRI-0001.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
