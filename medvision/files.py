@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,12 +31,12 @@ def make_folder(folder: Path) -> Path:
 def write_whole(path: Path) -> Iterator[Path]:
     """Give a path beside `path` to write to; rename it into place when the block ends without an error.
 
-    A reader never sees half a file, and a killed run leaves only a hidden `.part` file that the next run replaces.
+    A reader never sees half a file; a killed run leaves a hidden `.part` file that the next run replaces.
     """
     aside = path.with_name(f".{path.name}.part")
     try:
         yield aside
-        os.replace(aside, path)
+        aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise

@@ -1,7 +1,7 @@
 """Voxel indices, LPS and RAS millimetres. Everything that converts between them is here, and only here.
 
 Arrays are in slice, row, column order (`highdicom.Volume`). A 4 × 4 affine maps the homogeneous index
-(slice, row, column, 1) to LPS millimetres (DICOM PS3.3 C.7.6.2.1.1). NIfTI wants (column, row, slice) and RAS.
+(slice, row, column, 1) to LPS millimetres (DICOM PS3.3 C.7.6.2.1.1). NIfTI wants (column, row, slice), RAS.
 """
 
 from __future__ import annotations
@@ -62,11 +62,9 @@ def check_regular(affine: ArrayLike) -> None:
         raise GeometryError(f"axes are not orthogonal: largest cosine {cosines.max():.4f}")
 
 
-def to_nifti_affine(affine: ArrayLike) -> Affine:
-    """Turn (slice, row, column) → LPS into NIfTI's (column, row, slice) → RAS; transpose the array with it."""
-    return np.asarray(_LPS_TO_RAS @ np.asarray(affine, np.float64) @ _REVERSE_INDEX)
+def swap_nifti(affine: ArrayLike) -> Affine:
+    """Turn (slice, row, column) → LPS into NIfTI's (column, row, slice) → RAS, or back; its own inverse.
 
-
-def from_nifti_affine(affine: ArrayLike) -> Affine:
-    """Turn NIfTI's (column, row, slice) → RAS into (slice, row, column) → LPS; transpose the array with it."""
+    The array must be transposed with it.
+    """
     return np.asarray(_LPS_TO_RAS @ np.asarray(affine, np.float64) @ _REVERSE_INDEX)
