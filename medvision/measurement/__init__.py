@@ -1,1 +1,1 @@
-"""measurement."""
+"""Size, density and position of one nodule, from a local segmentation."""

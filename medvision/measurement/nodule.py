@@ -1,0 +1,200 @@
+"""Measure one nodule: segmentation, axial diameters, volume, density, position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from medvision.findings import Candidate, Density, Measurement
+from medvision.geometry import Affine, lps_to_voxel, spacing_mm, voxel_to_lps
+from medvision.measurement.axes import axial_axes
+from medvision.measurement.crop import CUBE_VOX, Cube, sample_cube
+from medvision.measurement.location import Location, locate
+from medvision.measurement.segmentation import SMOOTHING_MM, Segmentation, around, segment, touches_edge
+from medvision.volumes import LungMask
+
+SIDE_OF_DIAMETER, MIN_SIDE_MM, MAX_SIDE_MM = 2.5, 30.0, 60.0
+"""Edge of the cube that is looked at, from the detector's estimate of the diameter."""
+MIN_SLICES = 3
+"""A nodule on fewer slices is not trusted in volume."""
+MAX_CUT_SHARE = 0.5
+"""Share of the surface that may be a cut through other tissue."""
+CALCIFIED_HU, CALCIFIED_SHARE = 300.0, 0.2
+SOLID_HU, GROUND_GLASS_HU = -200.0, -300.0
+"""HU of calcium, and the share of the inside that it must fill; HU above which tissue is solid, and below
+which the densest part of a nodule is still ground glass."""
+PART_SOLID_AT_MOST = 0.8
+"""Share of solid tissue above which a halo does not make a nodule part-solid."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoduleMask:
+    """A nodule on the scan's own grid.
+
+    Attributes:
+        mask: boolean crop, slice, row, column order.
+        offset_vox: index of the crop's first voxel in the volume.
+        affine: crop index to LPS mm.
+    """
+
+    mask: NDArray[np.bool_]
+    offset_vox: tuple[int, int, int]
+    affine: Affine
+
+
+def measure(
+    volume: hd.Volume, candidate: Candidate, lungs: LungMask | None
+) -> tuple[Measurement, NoduleMask]:
+    """Segment and measure the nodule at a candidate.
+
+    Args:
+        volume: HU in slice, row, column order, affine to LPS mm.
+        candidate: where to look, and roughly how large.
+        lungs: for the position in words; None leaves it open.
+
+    Returns:
+        The measurement, and the nodule's voxels (an empty crop where no border was found).
+
+    Raises:
+        DataError: the candidate lies outside the volume.
+    """
+    location = locate(candidate.center_lps_mm, lungs)
+    thickness_mm = max(spacing_mm(volume.affine))
+    side_mm = float(np.clip(SIDE_OF_DIAMETER * candidate.diameter_mm, MIN_SIDE_MM, MAX_SIDE_MM))
+    cube = sample_cube(volume, candidate.center_lps_mm, side_mm)
+    found = segment(cube, candidate.diameter_mm, thickness_mm)
+    if found is not None and touches_edge(found.mask) and side_mm < MAX_SIDE_MM:
+        cube = sample_cube(volume, candidate.center_lps_mm, MAX_SIDE_MM)
+        found = segment(cube, candidate.diameter_mm, thickness_mm)
+    if found is None:
+        return _without_border(candidate, cube, location), _empty_mask(volume, candidate)
+    mask = _on_scan_grid(volume, cube, found.mask)
+    return _measured(cube, found, mask, location, thickness_mm), mask
+
+
+def _measured(
+    cube: Cube, found: Segmentation, mask: NoduleMask, location: Location, thickness_mm: float
+) -> Measurement:
+    long_mm, short_mm = axial_axes(_soft_mask(cube, found), cube.step_mm)
+    remark = _remark(cube, found, mask)
+    return Measurement(
+        long_axis_mm=round(long_mm, 1),
+        short_axis_mm=round(short_mm, 1),
+        mean_diameter_mm=round((long_mm + short_mm) / 2, 1),
+        volume_mm3=round(_volume_mm3(cube, found, thickness_mm), 1),
+        density=_density(cube, found),
+        mean_hu=round(float(cube.hu[found.mask].mean()), 1),
+        distance_to_pleura_mm=location.distance_to_pleura_mm,
+        location=location.words,
+        reliable=not remark,
+        remark=remark,
+    )
+
+
+def _without_border(candidate: Candidate, cube: Cube, location: Location) -> Measurement:
+    """What can be said where nothing stands out: the detector's own size, marked as such."""
+    diameter_mm = round(candidate.diameter_mm, 1)
+    hu = float(cube.hu[(slice(CUBE_VOX // 2 - 2, CUBE_VOX // 2 + 2),) * 3].mean())
+    return Measurement(
+        long_axis_mm=diameter_mm,
+        short_axis_mm=diameter_mm,
+        mean_diameter_mm=diameter_mm,
+        volume_mm3=round(float(np.pi / 6 * candidate.diameter_mm**3), 1),
+        density="ground_glass" if hu < GROUND_GLASS_HU else "solid",
+        mean_hu=round(hu, 1),
+        distance_to_pleura_mm=location.distance_to_pleura_mm,
+        location=location.words,
+        reliable=False,
+        remark="no border stands out from the lung; the size is the detector's estimate",
+    )
+
+
+def _soft_mask(cube: Cube, found: Segmentation) -> NDArray[np.float32]:
+    """0 to 1, the border at 0.5, so that outlines are found between voxels."""
+    smooth = ndimage.gaussian_filter(cube.hu, SMOOTHING_MM / cube.step_mm)
+    share = (smooth - found.lung_hu) / (2 * (found.threshold_hu - found.lung_hu))
+    near = ndimage.binary_dilation(found.mask) & ~found.other
+    return np.where(near, np.clip(share, 0, 1), 0).astype(np.float32)
+
+
+def _volume_mm3(cube: Cube, found: Segmentation, thickness_mm: float) -> float:
+    """Voxels inside, those at the border by their share of the core's contrast (partial volume)."""
+    voxel_mm3 = cube.step_mm**3
+    if found.halo:
+        return float(found.mask.sum()) * voxel_mm3
+    width_vox = max(1.2, 0.6 * thickness_mm) / cube.step_mm
+    box = around(found.mask, int(np.ceil(width_vox)) + 1)
+    mask, other, hu = found.mask[box], found.other[box], cube.hu[box]
+    outside_vox = ndimage.distance_transform_edt(~mask)
+    depth_vox = ndimage.distance_transform_edt(mask)
+    beside_other_vox = ndimage.distance_transform_edt(~other) if other.any() else np.inf
+    own = (outside_vox <= width_vox) & (outside_vox < beside_other_vox) & (depth_vox <= width_vox)
+    share = (hu - found.lung_hu) / (found.core_hu - found.lung_hu)
+    return float((depth_vox > width_vox).sum() + np.minimum(share[own], 1.5).sum()) * voxel_mm3
+
+
+def _density(cube: Cube, found: Segmentation) -> Density:
+    """Density type from the HU inside, the border left out where enough is left."""
+    inner = ndimage.binary_erosion(found.mask, iterations=max(1, round(1.0 / cube.step_mm)))
+    mask = inner if inner.sum() >= 27 else found.mask
+    hu = ndimage.gaussian_filter(cube.hu, SMOOTHING_MM / cube.step_mm)[mask]
+    if (hu > CALCIFIED_HU).mean() >= CALCIFIED_SHARE:
+        return "calcified"
+    if np.percentile(hu, 95) < GROUND_GLASS_HU:
+        return "ground_glass"
+    solid_share = float((hu > SOLID_HU).mean())
+    return "part_solid" if found.halo and solid_share < PART_SOLID_AT_MOST else "solid"
+
+
+def _remark(cube: Cube, found: Segmentation, mask: NoduleMask) -> str:
+    """Why the measurement is not to be trusted; empty where it is."""
+    remarks = []
+    if touches_edge(found.mask):
+        remarks.append(f"reaches beyond the {cube.step_mm * CUBE_VOX:.0f} mm cube that was looked at")
+    if (found.mask & ~cube.inside).any():
+        remarks.append("reaches beyond the scan")
+    slices = int(mask.mask.any(axis=(1, 2)).sum())
+    if slices < MIN_SLICES:
+        remarks.append(f"on {slices} slice{'s' if slices != 1 else ''} only")
+    if _cut_share(found) > MAX_CUT_SHARE:
+        remarks.append("border to the chest wall or vessels is a guess")
+    return "; ".join(remarks)
+
+
+def _cut_share(found: Segmentation) -> float:
+    """Share of the surface that borders on other tissue instead of lung."""
+    box = around(found.mask, 2)
+    mask, other = found.mask[box], found.other[box]
+    surface = ndimage.binary_dilation(mask) & ~mask
+    return float((surface & other).sum() / max(1, surface.sum()))
+
+
+def _on_scan_grid(volume: hd.Volume, cube: Cube, mask: NDArray[np.bool_]) -> NoduleMask:
+    """The scan's voxels whose centre lies in a voxel of the mask."""
+    corners = np.argwhere(mask)
+    ends = np.array(list(product(*zip(corners.min(axis=0) - 1, corners.max(axis=0) + 1, strict=True))))
+    index = lps_to_voxel(volume.affine, voxel_to_lps(cube.affine, ends))
+    low = np.clip(np.floor(index.min(axis=0)).astype(int), 0, np.array(volume.shape) - 1)
+    high = np.clip(np.ceil(index.max(axis=0)).astype(int) + 1, low + 1, volume.shape)
+    grid = np.moveaxis(np.indices(high - low), 0, -1) + low
+    nearest = np.rint(lps_to_voxel(cube.affine, voxel_to_lps(volume.affine, grid))).astype(int)
+    valid = ((nearest >= 0) & (nearest < CUBE_VOX)).all(axis=-1)
+    taken = mask[tuple(np.moveaxis(np.clip(nearest, 0, CUBE_VOX - 1), -1, 0))] & valid
+    return _crop(volume, taken, low)
+
+
+def _empty_mask(volume: hd.Volume, candidate: Candidate) -> NoduleMask:
+    index = np.rint(lps_to_voxel(volume.affine, candidate.center_lps_mm)).astype(int)
+    return _crop(volume, np.zeros((1, 1, 1), bool), np.clip(index, 0, np.array(volume.shape) - 1))
+
+
+def _crop(volume: hd.Volume, mask: NDArray[np.bool_], offset_vox: NDArray[np.int_]) -> NoduleMask:
+    affine = volume.affine.copy()
+    affine[:3, 3] = voxel_to_lps(volume.affine, offset_vox)
+    z, y, x = (int(i) for i in offset_vox)
+    return NoduleMask(mask, (z, y, x), affine)
