@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
 from medvision.geometry import Affine
+
+if TYPE_CHECKING:
+    import highdicom as hd  # half a second to import: only who makes a Volume pays
 
 Verdict = Literal["ok", "warn", "reject"]
 
