@@ -1,8 +1,9 @@
-"""EfficientNet-Lite 0, 1 and 2: EfficientNet for slow processors, without squeeze-and-excitation, with ReLU6.
+"""EfficientNet-Lite 0, 1 and 2: EfficientNet without squeeze-and-excitation, with ReLU6, for slow processors.
 
-Source: Tan and Le, "EfficientNet", ICML 2019 (arXiv:1905.11946), and the Lite variants that TensorFlow published in
-2020. Names of modules are those of EfficientNet-PyTorch, so its checkpoints load key for key; padding is TensorFlow's
-SAME, which for an even input and stride 2 pads only at the end. Input is scaled to −1..1 in every channel.
+Source: Tan and Le, "EfficientNet", ICML 2019 (arXiv:1905.11946), and the Lite variants that TensorFlow
+published in 2020. Names of modules are those of EfficientNet-PyTorch, so its checkpoints load key for key;
+padding is TensorFlow's SAME, which for an even input and stride 2 pads only at the end. Input is scaled to
+−1..1 in every channel.
 """
 
 from __future__ import annotations
@@ -107,6 +108,15 @@ def block_channels(variant: str) -> list[int]:
     return [out_channels for _, _, out_channels, _ in _block_plan(variant)]
 
 
+def block_strides(variant: str) -> list[int]:
+    """Pixels of the input between neighbours of each block's output."""
+    stride, strides = 2, []  # the stem's
+    for _, _, _, block_stride in _block_plan(variant):
+        stride *= block_stride
+        strides.append(stride)
+    return strides
+
+
 def _block_plan(variant: str) -> list[tuple[int, _Stage, int, int]]:
     """(in channels, stage, out channels, stride) of each block."""
     width, depth = VARIANTS[variant]
@@ -127,34 +137,64 @@ def _round_channels(channels: float, divisor: int = 8) -> int:
     return rounded if rounded >= 0.9 * channels else rounded + divisor
 
 
-class EfficientNetLite(nn.Module):
-    """The classification network: stem, blocks, head, average pooling, dropout, linear layer."""
+class EfficientNetLiteFeatures(nn.Module):
+    """Stem and the first blocks: what is taken over from ImageNet.
+
+    Attributes:
+        variant: a key of VARIANTS.
+        in_channels: channels of the input, 3 for RGB or 1 for grey.
+    """
 
     def __init__(
-        self, variant: str = "efficientnet_lite0", *, in_channels: int = 3, num_classes: int = 1000
+        self, variant: str = "efficientnet_lite0", *, in_channels: int = 3, blocks: int | None = None
     ) -> None:
         super().__init__()
-        plan = _block_plan(variant)
+        self.variant = variant
+        self.in_channels = in_channels
         self._conv_stem = SameConv2d(in_channels, STEM_CHANNELS, 3, stride=2)
         self._bn0 = _batch_norm(STEM_CHANNELS)
         self._blocks = nn.ModuleList(
-            InvertedResidual(before, stage, after, stride=stride) for before, stage, after, stride in plan
+            InvertedResidual(before, stage, after, stride=stride)
+            for before, stage, after, stride in _block_plan(variant)[:blocks]
         )
-        self._conv_head = SameConv2d(plan[-1][2], HEAD_CHANNELS, 1)
-        self._bn1 = _batch_norm(HEAD_CHANNELS)
-        self._dropout = nn.Dropout(0.2)
-        self._fc = nn.Linear(HEAD_CHANNELS, num_classes)
 
     def stem(self, images: Tensor) -> Tensor:
         """(B, C, H, W) images in −1..1 → (B, 32, ⌈H/2⌉, ⌈W/2⌉)."""
         return functional.relu6(self._bn0(self._conv_stem(images)))
 
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The inverted residual blocks in order."""
+        return self._blocks
+
+    @property
+    def stem_modules(self) -> tuple[nn.Module, nn.Module]:
+        """Convolution and normalisation of the stem."""
+        return self._conv_stem, self._bn0
+
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) images in −1..1 → (B, classes) logits."""
+        """(B, C, H, W) images in −1..1 → output of the last block."""
         x = self.stem(images)
         for block in self._blocks:
             x = block(x)
-        x = functional.relu6(self._bn1(self._conv_head(x)))
+        return x
+
+
+class EfficientNetLite(EfficientNetLiteFeatures):
+    """The whole classification network: features, head, average pooling, dropout, linear layer."""
+
+    def __init__(
+        self, variant: str = "efficientnet_lite0", *, in_channels: int = 3, num_classes: int = 1000
+    ) -> None:
+        super().__init__(variant, in_channels=in_channels)
+        self._conv_head = SameConv2d(block_channels(variant)[-1], HEAD_CHANNELS, 1)
+        self._bn1 = _batch_norm(HEAD_CHANNELS)
+        self._dropout = nn.Dropout(0.2)
+        self._fc = nn.Linear(HEAD_CHANNELS, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) images in −1..1 → (B, classes) logits."""
+        x = functional.relu6(self._bn1(self._conv_head(super().forward(images))))
         logits: Tensor = self._fc(self._dropout(x.mean(dim=(2, 3))))
         return logits
 
