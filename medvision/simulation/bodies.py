@@ -1,7 +1,7 @@
 """Star-shaped bodies of exact volume.
 
-A profile is a table of relative radii over equal steps of polar angle (from +z) and azimuth (from +x). The radius
-is constant within a cell, so the volume of the body is an exact sum over the cells' solid angles.
+A profile is a table of relative radii over equal steps of polar angle (from +z) and azimuth (from +x). The
+radius is constant within a cell, so the volume of the body is an exact sum over the cells' solid angles.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Layer:
 
     Attributes:
         scale: size relative to the whole body, in (0, 1].
-        opacity: share of each voxel that is `hu`; the rest keeps what was there, so ground glass shows vessels.
+        opacity: share of each voxel that is `hu`; the rest stays, so that ground glass shows vessels.
         hu: Hounsfield units of the material.
     """
 
@@ -60,7 +60,7 @@ class Nodule:
         density: density type.
         shape: shape family.
         layers: what it is made of, painted in order.
-        profile: relative radius by direction (see `bodies`); its body has the volume of the unit-diameter sphere.
+        profile: relative radius by direction (see `bodies`), of the volume of the unit-diameter sphere.
     """
 
     center_lps_mm: Point
@@ -111,7 +111,7 @@ def sample_nodule(
         shape: shape family.
     """
     diameter = sample_diameter(rng) if diameter_mm is None else diameter_mm
-    kind = density or _choose(rng, DENSITY_SHARES)
+    kind = _choose(rng, DENSITY_SHARES) if density is None else density
     form = shape or _sample_shape(rng, kind)
     return Nodule(center_lps_mm, diameter, kind, form, _sample_layers(rng, kind), sample_profile(rng, form))
 
