@@ -1,0 +1,165 @@
+"""Check a table against its contract, column by column, and hand it on as arrays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.contracts.csv_chunks import Chunk, read_chunks
+from medvision.contracts.odcs import Column, Contract, load_contract
+from medvision.errors import ContractError
+
+Rows = Iterable[Mapping[str, object]]
+ColumnArray = NDArray[Any]
+"""One value a row: float64 for numbers (NaN where empty), object for text ("" where empty)."""
+
+
+def check_table(table: Path | Rows, name: str) -> int:
+    """Check a CSV file, or rows in memory, against a table contract; further columns are allowed.
+
+    Returns:
+        How many rows there are.
+
+    Raises:
+        ContractError: naming the table, line, column, value, rule and contract.
+    """
+    return sum(len(chunk.lines) for chunk, _ in _checked_chunks(table, load_contract(name), limits=True))
+
+
+def read_table(table: Path | Rows, name: str, *, limits: bool = True) -> dict[str, ColumnArray]:
+    """Check a table and return the contract's columns that it has.
+
+    Args:
+        table: a CSV file (optionally `.gz`), or rows in memory.
+        name: the contract.
+        limits: also check minimum and maximum.
+
+    Raises:
+        ContractError: naming the table, line, column, value, rule and contract.
+    """
+    parts = [arrays for _, arrays in _checked_chunks(table, load_contract(name), limits=limits)]
+    return {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
+
+
+def _checked_chunks(
+    table: Path | Rows, contract: Contract, *, limits: bool
+) -> Iterator[tuple[Chunk, dict[str, ColumnArray]]]:
+    checker = _Checker(str(table) if isinstance(table, Path) else "table", contract, limits=limits)
+    chunks = read_chunks(table) if isinstance(table, Path) else _memory_chunk(table, contract)
+    for chunk in chunks:
+        yield chunk, checker.check(chunk)
+
+
+def _memory_chunk(rows: Rows, contract: Contract) -> Iterator[Chunk]:
+    table = list(rows)
+    names = table[0].keys() if table else [column.name for column in contract.columns]
+    columns: dict[str, Sequence[str]] = {
+        name: ["" if (value := row.get(name)) is None else str(value) for row in table] for name in names
+    }
+    yield Chunk(range(1, len(table) + 1), columns)
+
+
+class _Checker:
+    """Checks chunk after chunk of one table; remembers the values of unique columns."""
+
+    def __init__(self, source: str, contract: Contract, *, limits: bool) -> None:
+        self._source = source
+        self._contract = contract
+        self._limits = limits
+        self._seen: dict[str, dict[str, int]] = {c.name: {} for c in contract.columns if c.unique}
+
+    def check(self, chunk: Chunk) -> dict[str, ColumnArray]:
+        arrays = {}
+        for column in self._contract.columns:
+            if column.name in chunk.columns:
+                arrays[column.name] = self._check_column(column, chunk)
+            elif not column.absent_allowed:
+                there = ", ".join(chunk.columns)
+                raise ContractError(
+                    f"{self._source}: column {column.name!r} is missing (there are: {there}) {self._words}"
+                )
+        return arrays
+
+    @property
+    def _words(self) -> str:
+        return f"[contract {self._contract.name} {self._contract.version}]"
+
+    def _check_column(self, column: Column, chunk: Chunk) -> ColumnArray:
+        texts = [text.strip() for text in chunk.columns[column.name]]
+        values = np.array(texts, dtype=object)
+        empty = values == ""
+        if column.required:
+            self._refuse(column, chunk, empty, texts, "must not be empty")
+        if column.unique:
+            self._check_unique(column, chunk, texts)
+        if column.is_numeric:
+            return self._check_numbers(column, chunk, texts, empty)
+        self._refuse(column, chunk, _bad_texts(column, texts), texts, f"must be {column.rule}")
+        return values
+
+    def _check_numbers(
+        self, column: Column, chunk: Chunk, texts: list[str], empty: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        numbers = _numbers(texts, decimal_comma=chunk.decimal_comma)
+        bad = ~np.isfinite(numbers)
+        if column.logical_type == "integer":
+            bad |= numbers != np.floor(numbers)
+        if self._limits and column.minimum is not None:
+            bad |= numbers < column.minimum
+        if self._limits and column.maximum is not None:
+            bad |= numbers > column.maximum
+        self._refuse(column, chunk, bad & ~empty, texts, f"must be {column.rule}")
+        return numbers
+
+    def _check_unique(self, column: Column, chunk: Chunk, texts: list[str]) -> None:
+        seen = self._seen[column.name]
+        for line, text in zip(chunk.lines, texts, strict=True):
+            first = seen.setdefault(text, line)
+            if first != line:
+                self._fail(column, line, text, f"must be unique, but line {first} has it too")
+
+    def _refuse(
+        self, column: Column, chunk: Chunk, bad: NDArray[np.bool_], texts: list[str], rule: str
+    ) -> None:
+        if bad.any():
+            index = int(np.argmax(bad))
+            self._fail(column, chunk.lines[index], texts[index], rule)
+
+    def _fail(self, column: Column, line: int, text: str, rule: str) -> None:
+        raise ContractError(
+            f"{self._source}, line {line}: column {column.name!r} is {text[:80]!r} and {rule} {self._words}"
+        )
+
+
+def _numbers(texts: list[str], *, decimal_comma: bool) -> NDArray[np.float64]:
+    """Float64 of every text; NaN where it is none."""
+    if decimal_comma:
+        texts = [text.replace(",", ".") for text in texts]
+    try:
+        return np.array(texts, dtype=np.float64)
+    except ValueError:
+        return np.array([_number(text) for text in texts], dtype=np.float64)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _bad_texts(column: Column, texts: list[str]) -> NDArray[np.bool_]:
+    bad = np.zeros(len(texts), dtype=bool)
+    if column.logical_type == "boolean":
+        bad |= [bool(text) and text.lower() not in ("true", "false") for text in texts]
+    if column.allowed:
+        bad |= [bool(text) and text not in column.allowed for text in texts]
+    if column.pattern is not None:
+        matches = re.compile(column.pattern).fullmatch
+        bad |= [bool(text) and matches(text) is None for text in texts]
+    return bad
