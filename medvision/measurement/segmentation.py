@@ -35,6 +35,8 @@ OPENING_OF_RADIUS = 0.5
 """Radius of the opening that cuts vessels, as a share of the nodule's inscribed radius."""
 HULL_SLACK_VOX = 1.0
 """The lung is eroded by one voxel before its hull is taken."""
+COARSE_VOX = 4
+"""Edge of the blocks in which a hull is first tested."""
 ROUNDS = 3
 """Times at most that the core is measured again in the segmentation that it led to."""
 SETTLED_HU = 10.0
@@ -165,11 +167,29 @@ def _lung_hull(air: Mask, tissue: Mask, seed: Index) -> Mask:
         hull = ConvexHull(lung)
     except (QhullError, ValueError):  # no lung here, or a flat sliver of it: nothing to cut with
         return tissue
-    places = np.argwhere(tissue)
-    beyond = (places @ hull.equations[:, :3].T + hull.equations[:, 3]).max(axis=1)
-    inside = np.zeros_like(tissue)
-    inside[tuple(places[beyond <= HULL_SLACK_VOX].T)] = True
-    return inside
+    facets = np.unique(hull.equations.astype(np.float32).round(3), axis=0)  # triangles of one plane are one
+    return _inside_hull(facets, tissue)
+
+
+def _inside_hull(facets: NDArray[np.float32], tissue: Mask) -> Mask:
+    """Tissue inside; each block's centre decides for the block unless the hull passes near it."""
+    center = (COARSE_VOX - 1) / 2
+    blocks = tuple(n // COARSE_VOX for n in tissue.shape)
+    lattice = np.moveaxis(np.indices(blocks), 0, -1).reshape(-1, 3) * COARSE_VOX + center
+    beyond = _beyond(lattice, facets).reshape(blocks)
+    for axis in range(3):
+        beyond = beyond.repeat(COARSE_VOX, axis)
+    inside = tissue & (beyond <= HULL_SLACK_VOX)
+    unsure = tissue & (np.abs(beyond - HULL_SLACK_VOX) <= np.sqrt(3) * center)
+    inside[unsure] = _beyond(np.argwhere(unsure), facets) <= HULL_SLACK_VOX
+    return np.asarray(inside)
+
+
+def _beyond(
+    places: NDArray[np.floating] | NDArray[np.int_], facets: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Distance in voxels that each place lies beyond its outermost facet; negative inside."""
+    return np.asarray((places.astype(np.float32) @ facets[:, :3].T + facets[:, 3]).max(axis=1))
 
 
 def _nearest_component(mask: Mask, seed: Index, min_share: float) -> Mask:
@@ -177,10 +197,13 @@ def _nearest_component(mask: Mask, seed: Index, min_share: float) -> Mask:
     labels, count = ndimage.label(mask)
     if count == 0:
         return mask
-    sizes = np.bincount(labels.ravel())[1:]
-    distance = ndimage.minimum(_squared_distance(mask.shape, seed), labels, np.arange(1, count + 1))
-    distance = np.where(sizes >= min_share * sizes.max(), distance, np.inf)
-    return np.asarray(labels == int(np.argmin(distance)) + 1)
+    places = np.flatnonzero(labels)
+    label = labels.ravel()[places]
+    distance = np.full(count + 1, np.inf)
+    np.minimum.at(distance, label, _squared_distance(mask.shape, seed).ravel()[places])
+    sizes = np.bincount(label, minlength=count + 1)
+    distance[sizes < min_share * sizes.max()] = np.inf
+    return np.asarray(labels == int(np.argmin(distance)))
 
 
 def _open(mask: Mask, seed: Index) -> Mask | None:
