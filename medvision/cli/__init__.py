@@ -1,1 +1,1 @@
-"""cli."""
+"""The `medvision` command: parses, calls one library function, shows the result."""

@@ -1,0 +1,55 @@
+"""What the terminal gets: results on stdout, logs and errors on stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+TRACEBACK = logging.DEBUG - 5
+"""Log level of tracebacks: only -vv goes that low."""
+
+_LEVELS = {-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG}
+_NOISY_LIBRARIES = ("monai", "lightning", "lightning.pytorch", "pydicom", "highdicom", "mlflow", "alembic")
+
+
+class _ToStderr(logging.StreamHandler[Any]):
+    """Writes to what sys.stderr is at that moment, which tests and progress bars exchange."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
+
+
+def set_verbosity(verbosity: int) -> None:
+    """Choose what is logged.
+
+    Args:
+        verbosity: -2 errors, -1 warnings, 0 progress, 1 details and the libraries' own words, 2 tracebacks.
+    """
+    package = logging.getLogger("medvision")
+    package.setLevel(_LEVELS.get(verbosity, TRACEBACK if verbosity > 0 else logging.ERROR))
+    package.propagate = False
+    if not any(isinstance(handler, _ToStderr) for handler in package.handlers):
+        package.addHandler(_ToStderr())
+    for name in _NOISY_LIBRARIES:
+        logging.getLogger(name).setLevel(logging.INFO if verbosity > 0 else logging.ERROR)
+    warnings.simplefilter("default" if verbosity > 0 else "ignore")
+
+
+def show(record: Mapping[str, Any], lines: Iterable[str], *, as_json: bool) -> None:
+    """Print lines for a person or, with --json, one JSON object as the last line."""
+    if as_json:
+        print(json.dumps(record, default=str))
+    else:
+        print("\n".join(lines))
+
+
+def show_error(message: str, exit_code: int, *, as_json: bool) -> int:
+    """Print an error on stderr, with --json as an object on stdout too; returns the exit code."""
+    print(f"medvision: {message}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": message, "exit_code": exit_code}))
+    return exit_code

@@ -1,0 +1,116 @@
+"""`medvision infer`."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import click
+
+from medvision.cli import options
+from medvision.cli.console import show
+
+_ALWAYS = ("json", "csv", "html")
+_WRITERS = {"seg": "dicom_seg", "sr": "dicom_sr", "sc": "dicom_sc"}
+
+
+def known_formats() -> tuple[str, ...]:
+    """The formats that this version can write."""
+    extra = (
+        name for name, module in _WRITERS.items() if importlib.util.find_spec(f"medvision.reporting.{module}")
+    )
+    return (*_ALWAYS, *extra)
+
+
+def _split_formats(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+    chosen = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    unknown = [name for name in chosen if name not in known_formats()]
+    if unknown or not chosen:
+        raise click.BadParameter(f"{text!r}: choose from {','.join(known_formats())}")
+    return chosen
+
+
+def _check_device(_: click.Context, __: click.Parameter, device: str) -> str:
+    kind, _colon, number = device.partition(":")
+    if device in {"auto", "cpu", "cuda"} or (kind == "cuda" and number.isdecimal()):
+        return device
+    raise click.BadParameter(f"{device!r}: choose from auto, cpu, cuda, cuda:N")
+
+
+@click.command(epilog=options.example("medvision infer /data/patient-1 -o out --model demo/model"))
+@options.sources
+@click.option("-o", "--out", type=options.FOLDER, required=True, metavar="OUT", help="Folder to write.")
+@click.option(
+    "--model", required=True, metavar="MODEL", help="A model directory, runs:/RUN/PATH or models:/NAME@ALIAS."
+)
+@click.option(
+    "--formats",
+    default="json,csv,html",
+    show_default=True,
+    metavar="LIST",
+    callback=_split_formats,
+    help="What to write for each series.",
+)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda[:N]",
+    callback=_check_device,
+    help="Where the networks run.",
+)
+@click.option(
+    "--fp-per-scan",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="X",
+    help="Report as many marks as give X false positives a scan.  [default: the model's]",
+)
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), metavar="P", help="Report findings from probability P on."
+)
+@options.resume
+@options.workers
+@options.common
+def infer(  # noqa: PLR0913  one argument an option
+    sources: tuple[Path, ...],
+    out: Path,
+    model: str,
+    formats: tuple[str, ...],
+    device: str,
+    fp_per_scan: float | None,
+    threshold: float | None,
+    workers: int | None,
+    *,
+    resume: bool,
+    as_json: bool,
+) -> int:
+    """Find nodules in every chest CT among SRC: DICOM files, folders, archives, or a STORE made by ingest.
+
+    Makes OUT/worklist.html, one folder with a report for each series, and predictions.csv (LUNA16 format).
+    """
+    if fp_per_scan is not None and threshold is not None:
+        raise click.UsageError("--fp-per-scan and --threshold exclude each other; give one.")
+
+    from medvision.files import make_folder
+    from medvision.tracking import resolve_model
+
+    make_folder(out)
+    directory = resolve_model(model)
+
+    from medvision.inference.cohort import infer as infer_sources
+
+    result = infer_sources(
+        sources,
+        out,
+        model=directory,
+        formats=formats,
+        device=device,
+        fp_per_scan=fp_per_scan,
+        threshold=threshold,
+        resume=resume,
+        workers=options.count_workers(workers),
+    )
+    record = {"exit_code": result.exit_code, "counts": result.counts, "worklist": result.worklist}
+    counts = ", ".join(f"{number} {name}" for name, number in result.counts.items())
+    show(record, [counts, f"worklist: {result.worklist}"], as_json=as_json)
+    return result.exit_code

@@ -1,0 +1,51 @@
+"""`medvision ingest`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from medvision.cli import options
+from medvision.cli.console import show
+
+
+@click.command(epilog=options.example("medvision ingest /data/ct /data/more.zip -o store"))
+@options.sources
+@click.option(
+    "-o", "--out", "store", type=options.FOLDER, required=True, metavar="STORE", help="Folder to write."
+)
+@options.workers
+@click.option(
+    "--min-slices",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Reject a series with fewer slices.",
+)
+@options.resume
+@options.common
+def ingest(
+    sources: tuple[Path, ...],
+    store: Path,
+    workers: int | None,
+    min_slices: int,
+    *,
+    resume: bool,
+    as_json: bool,
+) -> int:
+    """Sort files, folder trees and archives into CT series and write each as one volume in HU.
+
+    Makes STORE/series.csv (every series seen: accepted or rejected, and why), problems.csv (every file that
+    could not be used) and volumes/<series_instance_uid>.nii.gz.
+    """
+    from medvision.dicom.store import ingest as ingest_sources
+
+    result = ingest_sources(
+        sources, store, workers=options.count_workers(workers), min_slices=min_slices, resume=resume
+    )
+    counts = ", ".join(f"{number} {name}" for name, number in result.counts.items())
+    record = {"exit_code": result.exit_code, "counts": result.counts, "store": store}
+    show(record, [counts, f"store: {store}"], as_json=as_json)
+    return result.exit_code

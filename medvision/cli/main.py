@@ -1,0 +1,87 @@
+"""Entry point of `medvision`: finds the command, turns every error into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+import click
+
+from medvision import telemetry
+from medvision.cli.console import TRACEBACK, set_verbosity, show_error
+from medvision.cli.options import show_version, verbosity
+from medvision.errors import MedvisionError
+
+COMMANDS = ("simulate", "ingest", "train", "infer", "evaluate", "doctor")
+UNFORESEEN = 1
+INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
+
+logger = logging.getLogger(__name__)
+
+_EPILOG = """\b
+Example: look for nodules in a folder of DICOM files
+  medvision infer /data/patient-1 -o out --model demo/model
+
+\b
+Exit codes: 0 all well · 2 wrong usage or configuration · 3 finished, but some series failed ·
+4 nothing could be processed · 1 anything unforeseen."""
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"medvision.cli.{cmd_name}")
+        return getattr(module, cmd_name)  # type: ignore[no-any-return]
+
+
+@click.group(cls=_LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=show_version,
+    help="Show the version.",
+)
+@verbosity
+def medvision() -> None:
+    """Find lung nodules in chest CT: DICOM in, reports out. Research use, not a medical device."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; no error escapes, a traceback shows only with -vv."""
+    as_json = "--json" in arguments
+    telemetry.switch_off()
+    set_verbosity(0)
+    try:
+        return medvision.main(list(arguments), prog_name="medvision", standalone_mode=False) or 0
+    except click.Abort:
+        return show_error("interrupted; the same command goes on from here", INTERRUPTED, as_json=as_json)
+    except click.ClickException as error:
+        return show_error(_in_one_line(error), error.exit_code, as_json=as_json)
+    except MedvisionError as error:
+        logger.log(TRACEBACK, "traceback:", exc_info=error)
+        return show_error(str(error), error.exit_code, as_json=as_json)
+    except Exception as error:  # the last line of defence
+        logger.log(TRACEBACK, "traceback:", exc_info=error)
+        message = f"unexpected {type(error).__name__}: {error} (-vv shows where)"
+        return show_error(message, UNFORESEEN, as_json=as_json)
+
+
+def _in_one_line(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    where = f" See {context.command_path} --help." if context else ""
+    return f"{error.format_message()}{where}"
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,73 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from medvision.cli.console import set_verbosity
+
+Command = Callable[..., Any]
+_VERBOSITY = "medvision.verbosity"
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+EXISTING_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+EXISTING = click.Path(path_type=Path, exists=True)
+
+sources = click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=EXISTING)
+workers = click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Processes to use.  [default: all cores]"
+)
+resume = click.option(
+    "--resume/--no-resume", default=True, show_default=True, help="Keep what an earlier run has finished."
+)
+seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="S")
+
+
+def example(*lines: str) -> str:
+    """Epilog of a command: lines to paste, kept as they are."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def common(command: Command) -> Command:
+    """Add what every command has: --json, -v and -q."""
+    as_json = click.option("--json", "as_json", is_flag=True, help="Last line of stdout is one JSON object.")
+    return as_json(verbosity(command))
+
+
+def verbosity(command: Command) -> Command:
+    """Add -v and -q, which count both before and after the command's name."""
+    quiet = click.option("-q", "--quiet", count=True, expose_value=False, callback=_quieter, help="Say less.")
+    louder = click.option(
+        "-v", "--verbose", count=True, expose_value=False, callback=_louder, help="Say more; -vv: tracebacks."
+    )
+    return louder(quiet(command))
+
+
+def _louder(context: click.Context, _: click.Parameter, count: int) -> None:
+    context.meta[_VERBOSITY] = context.meta.get(_VERBOSITY, 0) + count
+    set_verbosity(context.meta[_VERBOSITY])
+
+
+def _quieter(context: click.Context, parameter: click.Parameter, count: int) -> None:
+    _louder(context, parameter, -count)
+
+
+def show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  click's signature
+    """Print the installed version and end."""
+    if wanted:
+        from importlib.metadata import version
+
+        click.echo(f"medvision {version('medvision')}")
+        context.exit()
+
+
+def count_workers(workers: int | None) -> int:
+    """The number asked for, or the cores that this process may use."""
+    if workers is not None:
+        return workers
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
