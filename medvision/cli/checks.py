@@ -163,7 +163,7 @@ def _check_hash(file: importlib.metadata.PackagePath, advice: str) -> Check:
 def check_decoders() -> Check:
     """Whether the compressed DICOM transfer syntaxes that CT archives use can be decoded."""
     from pydicom import uid
-    from pydicom.pixels.decoders import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     syntaxes = (uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEG2000Lossless, uid.RLELossless)
     missing = [syntax.name for syntax in syntaxes if not get_decoder(syntax).is_available]

@@ -18,7 +18,8 @@ _MARKS = {"ok": "ok  ", "warn": "note", "fail": "FAIL"}
 def doctor(*, as_json: bool) -> int:
     """Check the installation: Python, packages, processor, memory, GPU, weights, decoders, servers.
 
-    Works offline. Ends with 0 where medvision can work (notes included), with 3 where something must be mended.
+    Works offline. Ends with 0 where medvision can work, notes included, and with 3 where something must be
+    mended.
     """
     from medvision.cli.checks import all_checks
 

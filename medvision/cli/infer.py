@@ -94,8 +94,8 @@ def infer(  # noqa: PLR0913  one argument an option
     from medvision.files import make_folder
     from medvision.tracking import resolve_model
 
-    make_folder(out)
     directory = resolve_model(model)
+    make_folder(out)
 
     from medvision.inference.cohort import infer as infer_sources
 

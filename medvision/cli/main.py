@@ -77,6 +77,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _in_one_line(error: click.ClickException) -> str:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return f"which command?\n{error.format_message()}"
     context = getattr(error, "ctx", None)
     where = f" See {context.command_path} --help." if context else ""
     return f"{error.format_message()}{where}"

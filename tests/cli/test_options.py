@@ -1,0 +1,94 @@
+"""The command line as users know it: a change here is a breaking change."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+from medvision.cli.main import COMMANDS, medvision, run
+
+SHARED = {"--json", "-v", "--verbose", "-q", "--quiet", "-h", "--help"}
+OPTIONS = {
+    "simulate": {"-o", "--out", "--patients", "--seed", "--size", "--dirt", "--workers"},
+    "ingest": {"-o", "--out", "--workers", "--min-slices", "--resume", "--no-resume"},
+    "train": {"--set", "--resume"},
+    "infer": {
+        "-o",
+        "--out",
+        "--model",
+        "--formats",
+        "--device",
+        "--fp-per-scan",
+        "--threshold",
+        "--resume",
+        "--no-resume",
+        "--workers",
+    },
+    "evaluate": {"-o", "--out", "--annotations", "--excluded", "--seriesuids", "--bootstrap", "--seed"},
+    "doctor": set(),
+}
+HEAVY = (
+    "numpy",
+    "torch",
+    "monai",
+    "lightning",
+    "prefect",
+    "mlflow",
+    "pandas",
+    "highdicom",
+    "pydicom",
+    "scipy",
+)
+
+
+def _command(name: str) -> click.Command:
+    command = medvision.get_command(click.Context(medvision), name)
+    assert command is not None
+    return command
+
+
+def test_the_commands_are_these() -> None:
+    assert set(COMMANDS) == set(OPTIONS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_has_exactly_these_options(name: str) -> None:
+    context = click.Context(
+        _command(name), info_name=name, parent=click.Context(medvision, **medvision.context_settings)
+    )
+    options = [p for p in _command(name).get_params(context) if isinstance(p, click.Option)]
+    found = {text for option in options for text in (*option.opts, *option.secondary_opts)}
+
+    assert found == OPTIONS[name] | SHARED
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_an_example_that_the_command_accepts(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([name, "--help"]) == 0
+
+    text = capsys.readouterr().out
+    pasted = text.split("Example:\n")[1].replace("\\\n", " ").split()
+    assert pasted[:2] == ["medvision", name]
+    known = OPTIONS[name] | SHARED
+    assert {word for word in pasted if word.startswith("-")} <= known
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys; from medvision.cli.main import run; status = run(sys.argv[1:]);"
+        "print('IMPORTED', *sorted({name.partition('.')[0] for name in sys.modules}));sys.exit(status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+
+    assert done.stderr == ""
+    imported = done.stdout.rpartition("IMPORTED")[2].split()
+    assert "click" in imported
+    assert not set(HEAVY) & set(imported)
