@@ -22,9 +22,9 @@ FINEST_TAP = 8
 class NoduleClassifier(nn.Module):
     """2.5D classifier with two logits: that a candidate is a nodule, and that it is malignant if it is one.
 
-    Each view (axial, coronal, sagittal) runs through the same first blocks of an EfficientNet-Lite. The output
-    of several blocks is averaged over the picture; mean and maximum over the views are standardised, and a
-    linear layer judges them. `begin` is the part whose weights never change: training computes it once.
+    Each view (axial, coronal, sagittal) runs through the same first blocks of an EfficientNet-Lite. The
+    output of several blocks is averaged over the picture; mean and maximum over the views are standardised,
+    and a linear layer judges them. `begin` is the part whose weights never change: training computes it once.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class NoduleClassifier(nn.Module):
         if self.frozen_blocks:
             x = self.encoder.stem(x)
         x, pooled = self._run(x, 0, self.frozen_blocks)
-        return x.view(batch, number, *x.shape[1:]), pooled.view(batch, number, -1)
+        return x.view(batch, number, *x.shape[1:]), pooled.view(batch, number, pooled.shape[1])
 
     def finish(self, maps: Tensor, pooled: Tensor) -> Tensor:
         """What `begin` returned → (B, 2) logits."""
@@ -103,7 +103,7 @@ class NoduleClassifier(nn.Module):
         if not self.frozen_blocks:
             x = self.encoder.stem(x)
         _, later = self._run(x, self.frozen_blocks, len(self.encoder.blocks))
-        per_view = torch.cat([pooled, later.view(batch, number, -1)], dim=2)
+        per_view = torch.cat([pooled, later.view(batch, number, later.shape[1])], dim=2)
         features = torch.cat([per_view.mean(dim=1), per_view.amax(dim=1)], dim=1)
         logits: Tensor = self.head(self.dropout(self.norm(features)))
         return logits
