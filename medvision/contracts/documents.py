@@ -23,7 +23,7 @@ def load_schema(name: str) -> dict[str, Any]:
     return schema
 
 
-def check_document(document: Any, name: str, source: str = "document") -> None:
+def check_document(document: object, name: str, source: str = "document") -> None:
     """Check a parsed JSON document against a schema.
 
     Args:
@@ -34,8 +34,8 @@ def check_document(document: Any, name: str, source: str = "document") -> None:
     Raises:
         ContractError: naming the source, the place in it, the value and the rule that it breaks.
     """
-    validator = _validator(name)
-    error = jsonschema.exceptions.best_match(validator.iter_errors(document))
+    instance: Any = document
+    error = jsonschema.exceptions.best_match(_validator(name).iter_errors(instance))
     if error is not None:
         place = error.json_path.removeprefix("$").removeprefix(".") or "top level"
         raise ContractError(f"{source}: {place}: {error.message[:300]} [schema {name}]")

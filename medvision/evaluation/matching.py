@@ -1,8 +1,7 @@
 """Which mark hits which nodule, by the rules of LUNA16 (Setio et al., Med Image Anal 2017;42:1-13).
 
 A mark hits a lesion when its distance to the centre is less than the radius. Of several marks on one nodule
-the best counts and the others are ignored; marks that hit only an excluded finding are ignored; all others are
-false.
+the best counts and the others are ignored, as are marks that hit only an excluded finding. The rest is false.
 """
 
 from __future__ import annotations

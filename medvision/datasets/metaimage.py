@@ -1,0 +1,107 @@
+"""MetaImage volumes (`.mhd` with `.raw` or `.zraw`, `.mha`), the format of LUNA16.
+
+Format: https://itk.org/Wiki/ITK/MetaIO/Documentation. Positions are LPS millimetres, as ITK has them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.errors import DataError
+from medvision.geometry import Affine, check_regular
+
+ELEMENT_TYPES = {
+    "MET_CHAR": "i1",
+    "MET_UCHAR": "u1",
+    "MET_SHORT": "i2",
+    "MET_USHORT": "u2",
+    "MET_INT": "i4",
+    "MET_UINT": "u4",
+    "MET_FLOAT": "f4",
+    "MET_DOUBLE": "f8",
+}
+DATA_FILE = "ElementDataFile"
+LONGEST_HEADER = 65_536
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MetaImage:
+    """A volume as stored.
+
+    Attributes:
+        array: (slices, rows, columns).
+        affine: (slice, row, column) index to LPS mm.
+    """
+
+    array: NDArray[np.generic]
+    affine: Affine
+
+
+def read_metaimage(path: Path) -> MetaImage:
+    """Read a three-dimensional MetaImage.
+
+    Raises:
+        DataError: naming the file and what cannot be read in it.
+        GeometryError: its axes are not orthogonal, or its spacing is not positive.
+    """
+    try:
+        header, local = _read_header(path)
+        data = local if header[DATA_FILE] == "LOCAL" else (path.parent / header[DATA_FILE]).read_bytes()
+        affine = _affine(header)
+        array = _array(header, data)
+    except KeyError as error:
+        raise DataError(f"{path}: header has no {error.args[0]}") from error
+    except (OSError, ValueError, zlib.error) as error:
+        raise DataError(f"{path}: {error}") from error
+    check_regular(affine)
+    return MetaImage(array, affine)
+
+
+def _read_header(path: Path) -> tuple[dict[str, str], bytes]:
+    """Key to value, and the bytes after the header, which ends with the line of ElementDataFile."""
+    header: dict[str, str] = {}
+    with path.open("rb") as stream:
+        while DATA_FILE not in header:
+            line = stream.readline(LONGEST_HEADER).decode("utf-8")
+            key, equals, value = line.partition("=")
+            if not equals:
+                raise ValueError(f"not a MetaImage header: {line[:40]!r} is no 'key = value' line")
+            header[key.strip()] = value.strip()
+        return header, stream.read()
+
+
+def _array(header: dict[str, str], data: bytes) -> NDArray[np.generic]:
+    if header.get("CompressedData", "False").lower() == "true":
+        data = zlib.decompress(data)
+    big_endian = header.get("BinaryDataByteOrderMSB", header.get("ElementByteOrderMSB", "False"))
+    element = header["ElementType"]
+    if element not in ELEMENT_TYPES:
+        raise ValueError(f"ElementType {element} is not one of {', '.join(ELEMENT_TYPES)}")
+    kind = np.dtype(ELEMENT_TYPES[element]).newbyteorder(">" if big_endian.lower() == "true" else "<")
+    columns, rows, slices = (int(size) for size in header["DimSize"].split())
+    expected = slices * rows * columns * kind.itemsize
+    if len(data) != expected:
+        raise ValueError(f"{len(data)} bytes of pixels where {slices} × {rows} × {columns} need {expected}")
+    return np.frombuffer(data, dtype=kind).reshape(slices, rows, columns).astype(kind.newbyteorder("="))
+
+
+def _affine(header: dict[str, str]) -> Affine:
+    """Each line of TransformMatrix is the direction of one index axis: column, row, slice."""
+    directions = np.array(
+        _first(header, "TransformMatrix", "Rotation", "Orientation", default="1 0 0 0 1 0 0 0 1").split(),
+        dtype=np.float64,
+    ).reshape(3, 3)
+    spacing = np.array(header["ElementSpacing"].split(), dtype=np.float64)
+    affine = np.eye(4)
+    affine[:3, :3] = (directions * spacing[:, None])[::-1].T
+    affine[:3, 3] = np.array(_first(header, "Offset", "Origin", "Position", default="0 0 0").split(), float)
+    return affine
+
+
+def _first(header: dict[str, str], *names: str, default: str) -> str:
+    return next((header[name] for name in names if name in header), default)
