@@ -97,8 +97,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C', H', W')."""
-        inner = functional.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
-        inner = functional.relu6(self._bn1(self._depthwise_conv(inner)))
+        inner = functional.relu6(self._bn0(self._expand_conv(x)), inplace=True) if self.expands else x
+        inner = functional.relu6(self._bn1(self._depthwise_conv(inner)), inplace=True)
         out: Tensor = self._bn2(self._project_conv(inner))
         return out + x if self.skips else out
 
@@ -160,7 +160,7 @@ class EfficientNetLiteFeatures(nn.Module):
 
     def stem(self, images: Tensor) -> Tensor:
         """(B, C, H, W) images in −1..1 → (B, 32, ⌈H/2⌉, ⌈W/2⌉)."""
-        return functional.relu6(self._bn0(self._conv_stem(images)))
+        return functional.relu6(self._bn0(self._conv_stem(images)), inplace=True)
 
     @property
     def blocks(self) -> nn.ModuleList:
@@ -194,7 +194,7 @@ class EfficientNetLite(EfficientNetLiteFeatures):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) images in −1..1 → (B, classes) logits."""
-        x = functional.relu6(self._bn1(self._conv_head(super().forward(images))))
+        x = functional.relu6(self._bn1(self._conv_head(super().forward(images))), inplace=True)
         logits: Tensor = self._fc(self._dropout(x.mean(dim=(2, 3))))
         return logits
 
