@@ -1,1 +1,1 @@
-"""reporting."""
+"""The result of a case: report.json, and the pages and tables rendered from it."""

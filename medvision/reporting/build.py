@@ -1,0 +1,155 @@
+"""From a Scan and its measured candidates to a Report."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from medvision.errors import ContractError
+from medvision.findings import Candidate, Measurement
+from medvision.geometry import lps_to_voxel, spacing_mm
+from medvision.reporting.report import (
+    CheckRecord,
+    FindingRecord,
+    Lineage,
+    ModelRecord,
+    OperatingPoint,
+    QualityRecord,
+    Report,
+    SeriesRecord,
+)
+from medvision.volumes import Scan
+
+PSEUDONYM_LENGTH = 10
+"""Hexadecimal digits: 40 bits, no collision to be expected among a million patients' worth of studies."""
+
+
+def build_report(
+    scan: Scan,
+    findings: Sequence[tuple[Candidate, Measurement]],
+    *,
+    model: ModelRecord,
+    operating_point: OperatingPoint,
+    lineage: Lineage,
+    pseudonym_key: str = "",
+) -> Report:
+    """Put a case together.
+
+    Args:
+        scan: the decoded Series.
+        findings: what is reported, in any order.
+        model: which model looked.
+        operating_point: above which probability candidates were reported.
+        lineage: what the result came from.
+        pseudonym_key: secret that makes one patient's references the same in all studies; see `pseudonym`.
+    """
+    ranked = sorted(findings, key=lambda pair: (-pair[0].probability, pair[0].center_lps_mm))
+    return Report(
+        series=_series(scan, pseudonym_key),
+        quality=QualityRecord(
+            verdict=scan.verdict, checks=tuple(CheckRecord(**asdict(check)) for check in scan.checks)
+        ),
+        model=model,
+        operating_point=operating_point,
+        findings=tuple(_finding(scan, rank, *pair) for rank, pair in enumerate(ranked, 1)),
+        lineage=lineage,
+    )
+
+
+def pseudonym(scan: Scan, key: str = "") -> str:
+    """A reference that does not lead back to the patient.
+
+    With a secret key: HMAC-SHA256 of the Patient ID, the same in every study of the patient. Without: a hash
+    of the Study Instance UID, because a plain hash of a short Patient ID is undone by trying all of them.
+    """
+    if key and scan.patient_id:
+        digest = hmac.new(key.encode(), scan.patient_id.encode(), hashlib.sha256).hexdigest()
+    else:
+        digest = hashlib.sha256(f"study {scan.study_instance_uid}".encode()).hexdigest()
+    return digest[:PSEUDONYM_LENGTH]
+
+
+def read_report(path: Path) -> Report:
+    """Read `report.json` and check it.
+
+    Raises:
+        ContractError: it cannot be read, or is no report of this schema version.
+    """
+    try:
+        return Report.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ContractError(f"cannot read {path}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise ContractError(f"{path} is no valid report: {place}: {first['msg']}") from error
+
+
+def _series(scan: Scan, pseudonym_key: str) -> SeriesRecord:
+    attributes = scan.attributes
+    slices, rows, columns = scan.volume.spatial_shape
+    return SeriesRecord(
+        name=scan.name,
+        series_instance_uid=scan.series_instance_uid,
+        study_instance_uid=scan.study_instance_uid,
+        patient_reference=pseudonym(scan, pseudonym_key),
+        study_date=_date(attributes.get("StudyDate", "")),
+        patient_sex=_text(attributes, "PatientSex"),
+        patient_age=_text(attributes, "PatientAge"),
+        manufacturer=_text(attributes, "Manufacturer"),
+        manufacturer_model_name=_text(attributes, "ManufacturerModelName"),
+        convolution_kernel=_text(attributes, "ConvolutionKernel"),
+        kvp=_number(attributes, "KVP"),
+        slice_thickness_mm=_number(attributes, "SliceThickness"),
+        spacing_mm=_rounded(spacing_mm(scan.volume.affine), 4),
+        shape=(slices, rows, columns),
+    )
+
+
+def _finding(scan: Scan, rank: int, candidate: Candidate, measured: Measurement) -> FindingRecord:
+    index = np.rint(lps_to_voxel(scan.volume.affine, candidate.center_lps_mm)).astype(int)
+    z, y, x = (int(i) for i in np.clip(index, 0, np.array(scan.volume.spatial_shape) - 1))
+    malignancy = candidate.malignancy_probability
+    return FindingRecord(
+        finding_id=f"F{rank}",
+        center_lps_mm=_rounded(candidate.center_lps_mm, 2),
+        probability=round(candidate.probability, 4),
+        proposal_probability=round(candidate.proposal_probability, 4),
+        malignancy_probability=None if malignancy is None else round(malignancy, 4),
+        sop_instance_uid=scan.slices[z].sop_instance_uid,
+        slice_number=scan.slices[z].instance_number,
+        index_vox=(z, y, x),
+        **asdict(measured),
+    )
+
+
+def _rounded(values: tuple[float, float, float], digits: int) -> tuple[float, float, float]:
+    a, b, c = (round(float(value), digits) for value in values)
+    return a, b, c
+
+
+def _text(attributes: Mapping[str, str], keyword: str) -> str | None:
+    return attributes.get(keyword, "").strip() or None
+
+
+def _number(attributes: Mapping[str, str], keyword: str) -> float | None:
+    try:
+        value = float(attributes.get(keyword, ""))
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
+
+
+def _date(value: str) -> str | None:
+    """DICOM's YYYYMMDD, or YYYY.MM.DD of old files, as ISO 8601."""
+    try:
+        return date.fromisoformat(value.strip().replace(".", "-")).isoformat()
+    except ValueError:
+        return None

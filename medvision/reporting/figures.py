@@ -1,0 +1,122 @@
+"""What the page's template draws: key images with marks, and the overview with numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medvision.reporting.keyimages import LETTERS, LUNG, SOFT_TISSUE, Plane, Window, data_uri, plane_image
+from medvision.reporting.overview import Overview, chest_overview
+from medvision.reporting.report import FindingRecord, Report
+from medvision.volumes import HeatMap, LungMask, Scan
+
+IMAGE_PX = 288
+VIEWS: tuple[tuple[Plane, Window], ...] = (
+    ("axial", LUNG),
+    ("axial", SOFT_TISSUE),
+    ("coronal", LUNG),
+    ("sagittal", LUNG),
+)
+SIDE_OF_DIAMETER, MIN_SIDE_MM, MAX_SIDE_MM = 4.0, 70.0, 160.0
+"""Width of a key image: the nodule and enough around it to recognise the place."""
+MARK_GAP_MM, MIN_MARK_MM = 3.0, 8.0
+"""Space between the nodule and its corner marks; half width of the smallest mark."""
+SCALE_BARS_MM = (10, 20, 50)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyImage:
+    """One key image and what is drawn over it, in pixels.
+
+    Attributes:
+        uri: the picture.
+        title: such as "axial, lung window".
+        letters: what lies left, right, above, below.
+        size_px: width and height.
+        mark_px: left (and top) of the square mark; the nodule is in the middle.
+        scale_mm: length of the scale bar.
+        scale_px: the same in pixels.
+    """
+
+    uri: str
+    title: str
+    letters: tuple[str, str, str, str]
+    size_px: int
+    mark_px: float
+    scale_mm: int
+    scale_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A finding's number in the overview; `left` puts it to the left of the ring."""
+
+    label: str
+    finding_id: str
+    x: float
+    y: float
+    left: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewFigure:
+    """The overview and its numbers."""
+
+    uri: str
+    width: int
+    height: int
+    marks: tuple[Mark, ...]
+    with_heat: bool
+    with_lungs: bool
+
+
+def key_images(scan: Scan, finding: FindingRecord) -> tuple[KeyImage, ...]:
+    """The four views of one finding."""
+    side_mm = float(np.clip(SIDE_OF_DIAMETER * finding.long_axis_mm, MIN_SIDE_MM, MAX_SIDE_MM))
+    half_mm = max(MIN_MARK_MM, finding.long_axis_mm / 2 + MARK_GAP_MM)
+    scale_mm = max(length for length in SCALE_BARS_MM if length <= max(10, side_mm / 4))
+    px_per_mm = IMAGE_PX / side_mm
+    return tuple(
+        KeyImage(
+            uri=data_uri(plane_image(scan.volume, plane, finding.center_lps_mm, side_mm, IMAGE_PX, window)),
+            title=f"{plane}, {window.name} window",
+            letters=LETTERS[plane],
+            size_px=IMAGE_PX,
+            mark_px=round(IMAGE_PX / 2 - half_mm * px_per_mm, 1),
+            scale_mm=scale_mm,
+            scale_px=round(scale_mm * px_per_mm, 1),
+        )
+        for plane, window in VIEWS
+    )
+
+
+def overview_figure(
+    scan: Scan, report: Report, lungs: LungMask | None, heat_map: HeatMap | None
+) -> OverviewFigure:
+    """The chest with one number a finding."""
+    overview = chest_overview(scan.volume, lungs, heat_map)
+    height, width, _ = overview.image.shape
+    return OverviewFigure(
+        uri=data_uri(overview.image),
+        width=width,
+        height=height,
+        marks=_marks(overview, report.findings),
+        with_heat=heat_map is not None,
+        with_lungs=lungs is not None and lungs.found,
+    )
+
+
+def _marks(overview: Overview, findings: Sequence[FindingRecord]) -> tuple[Mark, ...]:
+    places = [(finding, *overview.place_px(finding.center_lps_mm)) for finding in findings]
+    return tuple(
+        Mark(
+            finding.finding_id[1:],
+            finding.finding_id,
+            round(x, 1),
+            round(y, 1),
+            x < overview.image.shape[1] / 2,
+        )
+        for finding, x, y in places
+    )

@@ -1,0 +1,128 @@
+"""The report of one Series: the model behind `report.json`. Everything else is rendered from it.
+
+It holds no time of day and nothing of the machine's state, so that the same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from medvision.findings import Density
+from medvision.volumes import Verdict
+
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
+
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Millimetres = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Coordinate = Annotated[float, Field(allow_inf_nan=False)]
+Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$", description="SHA-256, empty where unknown")]
+
+
+class Record(BaseModel):
+    """A part of the report: immutable, nothing unknown in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SeriesRecord(Record):
+    """What was scanned, without anything that names the patient."""
+
+    name: str = Field(description="Key of this volume: Series Instance UID, _2, _3 … for further stacks")
+    series_instance_uid: str = Field(description="(0020,000E)")
+    study_instance_uid: str = Field(description="(0020,000D)")
+    patient_reference: str = Field(description="Pseudonym: neither Patient ID nor anything read from it")
+    study_date: str | None = Field(description="(0008,0020), as YYYY-MM-DD")
+    patient_sex: str | None = Field(description="(0010,0040)")
+    patient_age: str | None = Field(description="(0010,1010), as written, such as 061Y")
+    manufacturer: str | None = Field(description="(0008,0070)")
+    manufacturer_model_name: str | None = Field(description="(0008,1090)")
+    convolution_kernel: str | None = Field(description="(0018,1210)")
+    kvp: float | None = Field(description="(0018,0060) in kV")
+    slice_thickness_mm: float | None = Field(description="(0018,0050): not the spacing")
+    spacing_mm: tuple[Millimetres, Millimetres, Millimetres] = Field(description="slice, row, column")
+    shape: tuple[int, int, int] = Field(description="slices, rows, columns")
+
+
+class CheckRecord(Record):
+    """One thing looked at."""
+
+    name: str
+    verdict: Verdict
+    value: str
+    limit: str
+    message: str = ""
+
+
+class QualityRecord(Record):
+    """Whether the scan is fit for this."""
+
+    verdict: Verdict = Field(description="the worst of all checks")
+    checks: tuple[CheckRecord, ...]
+
+
+class ModelRecord(Record):
+    """Which model looked at it."""
+
+    name: str
+    version: str
+    sha256: Sha256
+
+
+class OperatingPoint(Record):
+    """Above which probability a candidate is reported, and what that means."""
+
+    threshold: Probability
+    fp_per_scan: float | None = Field(default=None, ge=0, description="expected false positives a scan")
+    sensitivity: Probability | None = Field(default=None, description="expected at this threshold")
+    words: str = Field(default="", description="on what this expectation rests")
+
+
+class FindingRecord(Record):
+    """One finding, ranked by probability."""
+
+    finding_id: str = Field(description="F1, F2, … within this report", pattern=r"^F[1-9][0-9]*$")
+    center_lps_mm: tuple[Coordinate, Coordinate, Coordinate] = Field(description="x, y, z")
+    probability: Probability = Field(description="that it is a nodule")
+    proposal_probability: Probability = Field(description="what the first stage alone said")
+    malignancy_probability: Probability | None = Field(description="a model's estimate, given a nodule")
+    long_axis_mm: Millimetres
+    short_axis_mm: Millimetres
+    mean_diameter_mm: Millimetres
+    volume_mm3: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    density: Density
+    mean_hu: Coordinate
+    sop_instance_uid: str = Field(description="(0008,0018) of the slice through the centre")
+    slice_number: int | None = Field(description="Instance Number (0020,0013) of that slice")
+    index_vox: tuple[int, int, int] = Field(description="slice, row, column of the centre, from 0")
+    location: str = Field(description="side and zone; a zone is a third of the lung's height, no lobe")
+    distance_to_pleura_mm: Millimetres | None
+    reliable: bool = Field(description="False where the measurement is not to be trusted")
+    remark: str = Field(description="why not; empty otherwise")
+
+
+class Lineage(Record):
+    """What the result came from; enough to run it again."""
+
+    input_sha256: Sha256
+    config_sha256: Sha256
+    versions: dict[str, str] = Field(default_factory=dict, description="package to version")
+    runs: dict[str, str] = Field(default_factory=dict, description="MLflow run IDs by task")
+    device: str = ""
+
+
+class Report(Record):
+    """The one result of a Series."""
+
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    series: SeriesRecord
+    quality: QualityRecord
+    model: ModelRecord
+    operating_point: OperatingPoint
+    findings: tuple[FindingRecord, ...]
+    lineage: Lineage
+
+    def to_json(self) -> str:
+        """The text of `report.json`: the same report gives the same bytes."""
+        return self.model_dump_json(indent=2) + "\n"

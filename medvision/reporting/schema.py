@@ -1,0 +1,27 @@
+"""JSON Schemas (2020-12) of the documents, for those who read them without Python."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from medvision.files import write_text
+from medvision.reporting.report import Report
+from medvision.reporting.run import RunRecord
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DOCUMENTS: dict[str, type[BaseModel]] = {"report.schema.json": Report, "run.schema.json": RunRecord}
+
+
+def schema_text(model: type[BaseModel]) -> str:
+    """A model's JSON Schema as text."""
+    schema = {"$schema": DIALECT, **model.model_json_schema(mode="serialization")}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_schemas(folder: Path) -> None:
+    """Write every schema into a folder, such as `data_contracts/`."""
+    for name, model in DOCUMENTS.items():
+        write_text(folder / name, schema_text(model))

@@ -1,0 +1,57 @@
+"""CSV files that are safe to open in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from medvision.reporting.report import FindingRecord, Report
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet runs a cell that begins like this (OWASP, CSV injection)."""
+FINDING_COLUMNS = tuple(FindingRecord.model_fields)
+
+
+def safe_cell(value: object) -> object:
+    """Text that a spreadsheet would run gets an apostrophe in front; numbers stay numbers."""
+    if value is None:
+        return ""
+    if isinstance(value, str) and value.lstrip().startswith(FORMULA_STARTS):
+        return f"'{value}"
+    return value
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as CSV (RFC 4180, but with line feeds)."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([[safe_cell(value) for value in row] for row in rows])
+    return buffer.getvalue()
+
+
+def findings_csv(report: Report) -> str:
+    """One row a finding; positions in three columns each."""
+    header = ["series_instance_uid", *(name for column in FINDING_COLUMNS for name in _names(column))]
+    rows = [
+        [
+            report.series.series_instance_uid,
+            *(cell for column in FINDING_COLUMNS for cell in _cells(row, column)),
+        ]
+        for row in report.findings
+    ]
+    return csv_text(header, rows)
+
+
+def _names(column: str) -> tuple[str, ...]:
+    if column == "center_lps_mm":
+        return ("center_x_mm", "center_y_mm", "center_z_mm")
+    if column == "index_vox":
+        return ("slice_vox", "row_vox", "column_vox")
+    return (column,)
+
+
+def _cells(finding: FindingRecord, column: str) -> tuple[object, ...]:
+    value = getattr(finding, column)
+    return value if isinstance(value, tuple) else (value,)

@@ -1,0 +1,140 @@
+"""The worklist: one row a Series, what needs a reader first on top."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from medvision.files import make_folder, write_text
+from medvision.reporting import words
+from medvision.reporting.html import render
+from medvision.reporting.report import Report
+from medvision.reporting.tables import csv_text
+
+WorklistVerdict = Literal["ok", "warn", "reject", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistRow:
+    """One Series.
+
+    Attributes:
+        name: key of the volume, and its folder's name.
+        series_instance_uid: (0020,000E).
+        study_instance_uid: (0020,000D).
+        patient_reference: pseudonym; empty where unknown.
+        study_date: ISO date; empty where unknown.
+        verdict: of the scan's quality, or "failed".
+        findings: how many; None where not analysed.
+        highest_probability: of a finding; None without findings.
+        category: the largest finding in words, such as "solid 8 mm"; a dash without findings.
+        reason: why not analysed, or what to mind; empty when all is well.
+        link: path to the report, relative to the worklist; empty where there is none.
+    """
+
+    name: str
+    series_instance_uid: str
+    study_instance_uid: str
+    patient_reference: str
+    study_date: str
+    verdict: WorklistVerdict
+    findings: int | None
+    highest_probability: float | None
+    category: str
+    reason: str
+    link: str
+
+
+def row_from_report(report: Report, *, page: str = "report.html") -> WorklistRow:
+    """The row of a case that has a report.
+
+    Args:
+        report: the result; reading it back from `report.json` gives the same row.
+        page: file in the case's folder to link to.
+    """
+    series = report.series
+    messages = [check.message for check in report.quality.checks if check.verdict != "ok" and check.message]
+    return WorklistRow(
+        name=series.name,
+        series_instance_uid=series.series_instance_uid,
+        study_instance_uid=series.study_instance_uid,
+        patient_reference=series.patient_reference,
+        study_date=series.study_date or "",
+        verdict=report.quality.verdict,
+        findings=len(report.findings),
+        highest_probability=report.findings[0].probability if report.findings else None,
+        category=words.category(report),
+        reason=" ".join(messages),
+        link=f"{series.name}/{page}",
+    )
+
+
+def row_from_failure(
+    series_instance_uid: str,
+    reason: str,
+    *,
+    verdict: Literal["reject", "failed"] = "failed",
+    study_instance_uid: str = "",
+    name: str = "",
+) -> WorklistRow:
+    """The row of a Series that was rejected or failed.
+
+    Args:
+        series_instance_uid: (0020,000E).
+        reason: one line in words.
+        verdict: "reject" (not fit, no failure) or "failed".
+        study_instance_uid: (0020,000D), where known.
+        name: key of the volume; the Series Instance UID by default.
+    """
+    return WorklistRow(
+        name=name or series_instance_uid,
+        series_instance_uid=series_instance_uid,
+        study_instance_uid=study_instance_uid,
+        patient_reference="",
+        study_date="",
+        verdict=verdict,
+        findings=None,
+        highest_probability=None,
+        category=words.DASH,
+        reason=reason,
+        link="",
+    )
+
+
+def write_worklist(rows: Iterable[WorklistRow], out: Path) -> None:
+    """Write `worklist.html` and `worklist.csv`, sorted by urgency.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    ordered = sorted(rows, key=_urgency)
+    make_folder(out)
+    header = [field.name for field in fields(WorklistRow)]
+    write_text(out / "worklist.csv", csv_text(header, [astuple(row) for row in ordered]))
+    write_text(out / "worklist.html", render("worklist.html", groups=_groups(ordered), total=len(ordered)))
+
+
+def _urgency(row: WorklistRow) -> tuple[int, float, str]:
+    return _group(row), -(row.highest_probability or 0.0), row.name
+
+
+def _group(row: WorklistRow) -> int:
+    """With findings, failed (nobody has looked), without findings, rejected."""
+    if row.verdict in ("failed", "reject"):
+        return 1 if row.verdict == "failed" else 3
+    return 0 if row.findings else 2
+
+
+GROUPS = (
+    ("With findings", "The most probable finding first."),
+    ("Failed", "These series were not analysed: no statement is made about them."),
+    ("No finding above the operating point", "This does not exclude a nodule."),
+    ("Not analysed", "Not a chest CT that this can read, or not fit for it."),
+)
+
+
+def _groups(ordered: list[WorklistRow]) -> list[tuple[str, str, list[WorklistRow]]]:
+    groups = [(*words_, [row for row in ordered if _group(row) == i]) for i, words_ in enumerate(GROUPS)]
+    return [group for group in groups if group[2]]
