@@ -57,13 +57,8 @@ def _sensitivity(found, missed, false, n_scans, point):
     """Read the polyline of all thresholds at one number of false positives a scan."""
     total = len(found) + missed
     corners = [(0.0, 0.0)]
-    for threshold in sorted(set(found) | set(false), reverse=True):
-        corners.append(
-            (
-                sum(score >= threshold for score in false) / n_scans,
-                sum(score >= threshold for score in found) / total,
-            )
-        )
+    thresholds = sorted(set(found) | set(false), reverse=True)
+    corners += [(_count(false, score) / n_scans, _count(found, score) / total) for score in thresholds]
     before = [corner for corner in corners if corner[0] <= point]
     after = [corner for corner in corners if corner[0] > point]
     (x0, y0) = before[-1]
@@ -71,3 +66,7 @@ def _sensitivity(found, missed, false, n_scans, point):
         return y0
     (x1, y1) = after[0]
     return y0 + (y1 - y0) * (point - x0) / (x1 - x0)
+
+
+def _count(scores, threshold):
+    return sum(score >= threshold for score in scores)
