@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -45,7 +46,10 @@ def ingest(
     result = ingest_sources(
         sources, store, workers=options.count_workers(workers), min_slices=min_slices, resume=resume
     )
-    counts = ", ".join(f"{number} {name}" for name, number in result.counts.items())
-    record = {"exit_code": result.exit_code, "counts": result.counts, "store": store}
-    show(record, [counts, f"store: {store}"], as_json=as_json)
+    lines = [
+        f"{result.n_accepted + result.n_warned} series accepted ({result.n_warned} with a remark), "
+        f"{result.n_rejected} rejected, {result.n_failed} failed; {result.n_problems} files with a problem",
+        f"store: {store}",
+    ]
+    show({**asdict(result), "exit_code": result.exit_code}, lines, as_json=as_json)
     return result.exit_code

@@ -56,13 +56,13 @@ def medvision() -> None:
     """Find lung nodules in chest CT: DICOM in, reports out. Research use, not a medical device."""
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], command: click.Command = medvision, name: str = "medvision") -> int:
     """Run one command line and return its exit code; no error escapes, a traceback shows only with -vv."""
     as_json = "--json" in arguments
     telemetry.switch_off()
     set_verbosity(0)
     try:
-        return medvision.main(list(arguments), prog_name="medvision", standalone_mode=False) or 0
+        return command.main(list(arguments), prog_name=name, standalone_mode=False) or 0
     except click.Abort:
         return show_error("interrupted; the same command goes on from here", INTERRUPTED, as_json=as_json)
     except click.ClickException as error:
