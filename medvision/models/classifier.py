@@ -23,8 +23,9 @@ class NoduleClassifier(nn.Module):
     """2.5D classifier with two logits: that a candidate is a nodule, and that it is malignant if it is one.
 
     Each view (axial, coronal, sagittal) runs through the same first blocks of an EfficientNet-Lite. The
-    output of several blocks is averaged over the picture; mean and maximum over the views are standardised,
-    and a linear layer judges them. `begin` is the part whose weights never change: training computes it once.
+    output of several blocks is averaged over the picture and over its middle, where the candidate lies; mean
+    and maximum over the views are standardised, and a linear layer judges them. `begin` is the part whose
+    weights never change: training computes it once.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class NoduleClassifier(nn.Module):
         self.frozen_blocks = frozen_blocks
         self.encoder = EfficientNetLiteFeatures(backbone, in_channels=1, blocks=blocks)
         self.taps = _taps(backbone, blocks)
-        features = 2 * sum(channels[tap] for tap in self.taps)
+        features = 4 * sum(channels[tap] for tap in self.taps)  # picture, middle × mean, maximum
         self.norm = nn.BatchNorm1d(features)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(features, 2)
@@ -121,7 +122,7 @@ class NoduleClassifier(nn.Module):
         for number in range(start, stop):
             x = self.encoder.blocks[number](x)
             if number in self.taps:
-                pooled.append(x.mean(dim=(2, 3)))
+                pooled.append(_pool(x))
         return x, torch.cat(pooled, dim=1)
 
     def _frozen_modules(self) -> list[nn.Module]:
@@ -133,6 +134,13 @@ class NoduleClassifier(nn.Module):
         for module in self._frozen_modules():
             module.requires_grad_(requires_grad=False)
         self.train()
+
+
+def _pool(maps: Tensor) -> Tensor:
+    """(B, C, h, w) → (B, 2 C): average over the picture, and over the middle half of its rows and columns."""
+    rows, columns = maps.shape[2] // 4, maps.shape[3] // 4
+    middle = maps[:, :, rows : maps.shape[2] - rows, columns : maps.shape[3] - columns]
+    return torch.cat([maps.mean(dim=(2, 3)), middle.mean(dim=(2, 3))], dim=1)
 
 
 def _taps(backbone: str, blocks: int) -> tuple[int, ...]:
