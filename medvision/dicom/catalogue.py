@@ -1,0 +1,134 @@
+"""What lies in a user's folders: every stack with its verdict, every unusable file with its reason."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from medvision.dicom.entries import SeriesEntry
+from medvision.dicom.grid import Grid
+from medvision.dicom.headers import Header, read_header
+from medvision.dicom.problems import Problem
+from medvision.dicom.quality import look_at_headers
+from medvision.dicom.sources import SourceFile, gather
+from medvision.dicom.stacks import Stack, lay_grid, split_series
+from medvision.errors import GeometryError, NothingToDoError
+from medvision.progress import track
+from medvision.volumes import QualityCheck
+
+MIN_SLICES = 20
+"""Stacks with fewer slices are localisers, dose pictures and test shots rather than chest scans."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All that was found, sorted by Series Instance UID and path."""
+
+    series: tuple[SeriesEntry, ...]
+    problems: tuple[Problem, ...]
+
+
+def catalogue(sources: Sequence[Path], *, min_slices: int = MIN_SLICES, workers: int = 1) -> Catalogue:
+    """Read the headers of everything under the sources and sort it into series and problems.
+
+    Args:
+        sources: files, folders, `.zip` and `.tar*` archives, mixed and dirty.
+        min_slices: stacks with fewer are rejected.
+        workers: files read at once; more than one pays on slow disks.
+
+    Raises:
+        NothingToDoError: there is no DICOM image at all; says what was found.
+    """
+    files, problems = gather(sources)
+    headers: list[Header] = []
+    for result in track(_read_headers(files, workers), "reading headers", total=len(files)):
+        if isinstance(result, Header):
+            headers.append(result)
+        elif result is not None:
+            problems.append(result)
+    if not any(header.pixels for header in headers):
+        raise NothingToDoError(_nothing(sources, files, headers, problems))
+    by_series: dict[str, list[Header]] = defaultdict(list)
+    for header in headers:
+        by_series[header.series_instance_uid].append(header)
+    entries: list[SeriesEntry] = []
+    for uid in sorted(by_series):
+        made, bad = _judge_series(uid, by_series[uid], min_slices)
+        entries += made
+        problems += bad
+    return Catalogue(tuple(entries), tuple(sorted(problems)))
+
+
+def _read_headers(files: Sequence[SourceFile], workers: int) -> Iterable[Header | Problem | None]:
+    if workers <= 1:
+        yield from map(read_header, files)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(read_header, files)
+
+
+def _nothing(
+    sources: Sequence[Path],
+    files: Sequence[SourceFile],
+    headers: Sequence[Header],
+    problems: Sequence[Problem],
+) -> str:
+    """One line: where, what was found instead, what to do."""
+    where = ", ".join(map(str, sources[:3])) + (" …" if len(sources) > 3 else "")
+    kinds = Counter(PurePath(file.shown).suffix.lower() or "without suffix" for file in files)
+    found = [f"{len(files)} files"]
+    found[0] += f" ({', '.join(f'{n} {kind}' for kind, n in kinds.most_common(4))})" if files else ""
+    found += [f"{len(headers)} DICOM documents without an image"] if headers else []
+    reasons = Counter(problem.reason for problem in problems)
+    found += [f"{n} {reason}" for reason, n in reasons.most_common(3)]
+    return f"no DICOM image in {where}: found {', '.join(found)}; give a folder or archive of CT images"
+
+
+def _judge_series(
+    uid: str, headers: list[Header], min_slices: int
+) -> tuple[list[SeriesEntry], list[Problem]]:
+    usable = [header for header in headers if _has_geometry(header)]
+    problems: list[Problem] = []
+    if usable and len(usable) < len(headers):
+        problems = [
+            Problem(
+                header.file.shown, "bad_header", "Image Position, Orientation or Pixel Spacing is unreadable"
+            )
+            for header in headers
+            if header.modality == "CT" and not _has_geometry(header)
+        ]
+        headers = [header for header in headers if header.modality != "CT" or _has_geometry(header)]
+    stacks, duplicates = split_series(headers)
+    judged = [_judge(stack, min_slices) for stack in stacks]
+    judged.sort(key=lambda entry: entry.status == "rejected")  # stable: the largest usable stack comes first
+    safe = re.sub(r"[^0-9A-Za-z.]", "_", uid).strip(".")[:64] or "unnamed"
+    names = [safe if number == 1 else f"{safe}_{number}" for number in range(1, len(judged) + 1)]
+    entries = [SeriesEntry(name, e.stack, e.grid, e.checks) for name, e in zip(names, judged, strict=True)]
+    return entries, problems + duplicates
+
+
+def _has_geometry(header: Header) -> bool:
+    return None not in (header.position_mm, header.orientation, header.pixel_spacing_mm)
+
+
+def _judge(stack: Stack, min_slices: int) -> SeriesEntry:
+    grid, problem = _plan(stack)
+    checks = look_at_headers(stack, grid, min_slices)
+    if grid is None and not any(check.verdict == "reject" for check in checks):
+        checks.append(QualityCheck("geometry", "reject", "irregular", "a regular stack of slices", problem))
+    rejected = any(check.verdict == "reject" for check in checks)
+    return SeriesEntry("", stack, None if rejected else grid, tuple(checks))
+
+
+def _plan(stack: Stack) -> tuple[Grid | None, str]:
+    """The grid, or why there is none."""
+    if stack.clashes or not all(map(_has_geometry, stack.headers)):
+        return None, "Image Position, Image Orientation or Pixel Spacing is absent or unreadable"
+    try:
+        return lay_grid(stack.headers), ""
+    except GeometryError as error:
+        return None, str(error)

@@ -1,0 +1,210 @@
+"""A stack of slices becomes one int16 HU array on its grid, each file read once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.dicom.grid import Grid
+from medvision.dicom.headers import NO_RESCALE, Header
+from medvision.dicom.pixels import AIR_HU, PixelError, stored_values, to_hu
+from medvision.dicom.problems import Problem
+from medvision.geometry import Affine
+from medvision.volumes import QualityCheck, Scan, SliceReference
+
+MAX_THREADS = 4
+"""Reading, hashing and rescaling leave Python's lock; more threads than this gain nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A Scan before highdicom is needed: the same fields, the Volume as array and affine.
+
+    Attributes:
+        hu: int16, slices × rows × columns.
+        affine: index to LPS mm.
+    """
+
+    name: str
+    series_instance_uid: str
+    study_instance_uid: str
+    patient_id: str
+    hu: NDArray[np.int16]
+    affine: Affine
+    slices: tuple[SliceReference, ...]
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    checks: tuple[QualityCheck, ...] = ()
+    input_sha256: str = ""
+
+    def to_scan(self) -> Scan:
+        """The same as a Scan, with a `highdicom.Volume`."""
+        import highdicom as hd
+
+        frame_of_reference_uid = self.attributes.get("FrameOfReferenceUID") or None
+        volume = hd.Volume(self.hu, self.affine, "PATIENT", frame_of_reference_uid=frame_of_reference_uid)
+        return Scan(
+            name=self.name,
+            series_instance_uid=self.series_instance_uid,
+            study_instance_uid=self.study_instance_uid,
+            patient_id=self.patient_id,
+            volume=volume,
+            slices=self.slices,
+            attributes=self.attributes,
+            checks=self.checks,
+            input_sha256=self.input_sha256,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Voxels:
+    """What the files of a stack gave.
+
+    Attributes:
+        hu: int16, on the grid.
+        padded_fraction: voxels that were padding or below −1024 HU, of all.
+        sha256: hash of the files' contents, independent of their order and names.
+        problems: files that could not be decoded; their slices are air.
+    """
+
+    hu: NDArray[np.int16]
+    padded_fraction: float
+    sha256: str
+    problems: tuple[Problem, ...]
+
+
+def read_voxels(headers: Sequence[Header], grid: Grid, threads: int | None = None) -> Voxels:
+    """Decode every slice into its place, shear tilted ones, fill the gaps.
+
+    Args:
+        headers: in the order of `grid.slots`.
+        grid: where each slice goes.
+        threads: at most so many at once; None for as many as pay.
+    """
+    hu = (
+        np.full(grid.shape, AIR_HU, np.int16)
+        if grid.shear_vox is not None
+        else np.empty(grid.shape, np.int16)
+    )
+    tasks: dict[str, list[tuple[Header, int]]] = defaultdict(list)
+    for header, slot in zip(headers, grid.slots, strict=True):
+        tasks[header.file.shown].append((header, slot))
+
+    def work(task: list[tuple[Header, int]]) -> _FileResult:
+        return _read_file(task, hu, grid)
+
+    with ThreadPoolExecutor(threads or min(MAX_THREADS, (os.cpu_count() or 1) * 2)) as pool:
+        results = list(pool.map(work, tasks.values()))
+    fill_gaps(hu, grid.missing)
+    n_padded = sum(result.n_padded for result in results)
+    return Voxels(
+        hu=hu,
+        padded_fraction=n_padded / max(hu.size, 1),
+        sha256=combine_hashes(result.sha256 for result in results),
+        problems=tuple(result.problem for result in results if result.problem),
+    )
+
+
+def hash_files(headers: Iterable[Header]) -> str:
+    """The hash that `read_voxels` gives, without decoding; files that cannot be read count as empty."""
+    hashes = []
+    for path in {header.file.shown: header.file.path for header in headers}.values():
+        try:
+            hashes.append(hashlib.sha256(path.read_bytes()).hexdigest())
+        except OSError:
+            hashes.append("")
+    return combine_hashes(hashes)
+
+
+def combine_hashes(hashes: Iterable[str]) -> str:
+    """One hash for a set of files, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(set(hashes))).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _FileResult:
+    sha256: str
+    n_padded: int = 0
+    problem: Problem | None = None
+
+
+def _read_file(task: list[tuple[Header, int]], hu: NDArray[np.int16], grid: Grid) -> _FileResult:
+    """Read one file and decode all its slices of the stack."""
+    file = task[0][0].file
+    try:
+        data = file.path.read_bytes()
+    except OSError as error:
+        problem = Problem(file.shown, "unreadable", error.strerror or type(error).__name__)
+        return _FileResult("", problem=problem)
+    sha256 = hashlib.sha256(data).hexdigest()
+    try:
+        n_padded = sum(_place(header, data, slot, hu, grid) for header, slot in task)
+    except PixelError as error:
+        return _FileResult(sha256, problem=Problem(file.shown, error.reason, str(error)))
+    return _FileResult(sha256, n_padded)
+
+
+def _place(header: Header, data: bytes, slot: int, hu: NDArray[np.int16], grid: Grid) -> int:
+    stored = stored_values(header, data)
+    rescale = header.rescale or NO_RESCALE
+    if grid.shear_vox is None:
+        return to_hu(stored, rescale, hu[slot])
+    straight = np.empty(stored.shape, np.int16)
+    n_padded = to_hu(stored, rescale, straight)
+    shift_into(straight, hu[slot], grid.shear_vox[slot])
+    return n_padded
+
+
+def shift_into(plane: NDArray[np.int16], out: NDArray[np.int16], shift_vox: NDArray[np.float64]) -> None:
+    """Copy a plane into a larger one, moved by fractions of pixels (not negative), linear in between.
+
+    Args:
+        plane: rows × columns.
+        out: at least as large as plane and shift together; what is not covered stays.
+        shift_vox: rows, columns.
+    """
+    whole = np.floor(shift_vox).astype(int)
+    moved = plane.astype(np.float32)
+    for axis in (0, 1):
+        moved = _blend_with_previous(moved, float(shift_vox[axis] - whole[axis]), axis)
+    rows, columns = (min(m, o - w) for m, o, w in zip(moved.shape, out.shape, whole, strict=True))
+    out[whole[0] : whole[0] + rows, whole[1] : whole[1] + columns] = np.rint(moved[:rows, :columns])
+
+
+def _blend_with_previous(plane: NDArray[np.float32], fraction: float, axis: int) -> NDArray[np.float32]:
+    """Move by less than one pixel towards higher indices; the plane grows by one, air comes in."""
+    if fraction == 0:
+        return plane
+    one_before = [(0, 0), (0, 0)]
+    one_after = [(0, 0), (0, 0)]
+    one_after[axis], one_before[axis] = (0, 1), (1, 0)
+    here = np.pad(plane, one_after, constant_values=AIR_HU)
+    before = np.pad(plane, one_before, constant_values=AIR_HU)
+    return np.asarray((1 - fraction) * here + fraction * before, np.float32)
+
+
+def fill_gaps(hu: NDArray[np.int16], missing: Sequence[int]) -> None:
+    """Interpolate missing slices linearly between their nearest neighbours that are there."""
+    absent = set(missing)
+    for slot in missing:
+        below = max(k for k in range(slot) if k not in absent)
+        above = min(k for k in range(slot + 1, len(hu)) if k not in absent)
+        weight = np.float32((slot - below) / (above - below))
+        blend = hu[below] * (1 - weight) + hu[above] * weight
+        hu[slot] = np.rint(blend)
+
+
+def slice_references(headers: Sequence[Header], grid: Grid) -> tuple[SliceReference, ...]:
+    """The source of each grid slice; an interpolated one names its nearest neighbour."""
+    by_slot = dict(zip(grid.slots, headers, strict=True))
+    references = []
+    for slot in range(grid.shape[0]):
+        header = by_slot[min(grid.slots, key=lambda other: (abs(other - slot), other))]
+        references.append(SliceReference(header.sop_instance_uid, header.instance_number))
+    return tuple(references)

@@ -1,0 +1,38 @@
+"""Files that could not be used, each with a reason from a closed list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Reason = Literal[
+    "not_found",  # a source that does not exist, a link that leads nowhere
+    "unreadable",  # the system refused to read it
+    "not_a_file",  # a device, pipe or socket
+    "empty_file",
+    "not_dicom",
+    "bad_header",  # DICOM whose header cannot be read or lacks what every slice needs
+    "no_image",  # DICOM that belongs to no series
+    "truncated",  # fewer pixel bytes than the header promises
+    "bad_pixels",  # Pixel Data that cannot be decoded
+    "unsupported_syntax",  # a Transfer Syntax without a decoder
+    "duplicate",  # the same slice as another file
+    "bad_archive",  # an archive that is damaged, encrypted or nested too deeply
+    "archive_too_large",  # an archive that unpacks to more than is safe
+    "unsafe_member",  # an archive member that is a link or device
+]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One file that could not be used.
+
+    Attributes:
+        path: the file; inside an archive, the archive's path followed by the member's name.
+        reason: one of a closed list.
+        detail: what was found, in words.
+    """
+
+    path: str
+    reason: Reason
+    detail: str

@@ -1,0 +1,213 @@
+"""What is looked at in a stack, in words a radiographer understands, each with its value and limit."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.dicom.grid import MAX_MISSING, Grid
+from medvision.dicom.headers import CT_IMAGE_STORAGE, ENHANCED_CT_STORAGE, Header
+from medvision.dicom.pixels import AIR_HU, is_believable_padding, is_decodable
+from medvision.dicom.stacks import Stack
+from medvision.geometry import spacing_mm
+from medvision.volumes import QualityCheck, Verdict
+
+MAX_SPACING_MM = 3.0
+MAX_THICKNESS_MM = 3.0
+MIN_COVERAGE_MM = 180.0
+MIN_MATRIX = 256
+AIR_BELOW_HU, SOFT_TISSUE_HU = -800, (-150, 150)
+MIN_AIR, MIN_SOFT_TISSUE = 0.02, 0.02
+"""Smallest fractions of voxels that are air (or lung) and soft tissue in a CT of a body."""
+MAX_PADDING = 0.6
+_SAMPLING = 4
+
+_PROJECTIONS = (
+    "MIP",
+    "MINIP",
+    "MPR",
+    "REFORMATTED",
+    "CURVED",
+    "VRT",
+    "VOLREN",
+    "3D",
+    "PROJECTION IMAGE",
+    "SSD",
+)
+
+
+def look_at_headers(stack: Stack, grid: Grid | None, min_slices: int) -> list[QualityCheck]:
+    """All checks that need no pixels; the grid is None where none could be laid."""
+    first = stack.headers[0]
+    checks = [_kind(first), _image_type(first), _encoding(first)]
+    if any(check.verdict == "reject" for check in checks):
+        return [check for check in checks if check.verdict == "reject"]
+    checks += [
+        _number_of_slices(stack, min_slices),
+        _duplicates(stack),
+        _rescale(first),
+        _padding_value(first),
+    ]
+    checks += [_lossy(stack), _thickness(first), _matrix(first)]
+    if grid is not None:
+        checks += [_spacing(grid), _coverage(grid), gaps(grid), _tilt(grid)]
+    return checks
+
+
+def _check(name: str, value: str, limit: str, message: str = "", verdict: Verdict = "warn") -> QualityCheck:
+    """A check with a message has the verdict given, one without is ok."""
+    return QualityCheck(name, verdict if message else "ok", value, limit, message)
+
+
+def _kind(header: Header) -> QualityCheck:
+    modality = header.modality or "unknown modality"
+    message = ""
+    if modality != "CT":
+        message = f"{modality} is not CT"
+    elif header.pixels is None:
+        message = "holds no Pixel Data"
+    elif header.sop_class_uid not in ("", CT_IMAGE_STORAGE, ENHANCED_CT_STORAGE):
+        message = (
+            f"is no CT image but SOP Class {header.sop_class_uid} (secondary capture, document or the like)"
+        )
+    elif header.pixels.samples_per_pixel != 1:
+        message = "holds colour pictures, not HU"
+    return _check("modality", modality, "CT", message, "reject")
+
+
+def _image_type(header: Header) -> QualityCheck:
+    value, limit = "\\".join(header.image_type), "original axial images"
+    derived = header.image_type[:1] == ("DERIVED",)
+    if "LOCALIZER" in header.image_type:
+        return _check("image type", value, limit, "is a localiser (scout view)", "reject")
+    words = [word for part in header.image_type[2:] for word in (part, *part.split())]
+    if derived and any(word in _PROJECTIONS for word in words):
+        return _check(
+            "image type", value, limit, "was made from another series (MPR, MIP or the like)", "reject"
+        )
+    if derived and header.image_type[1:2] == ("SECONDARY",):
+        if header.image_type[2:3] not in ((), ("AXIAL",)):
+            return _check("image type", value, limit, "is a secondary picture of another series", "reject")
+        return _check("image type", value, limit, "images were processed after reconstruction")
+    return _check("image type", value, limit)
+
+
+def _encoding(header: Header) -> QualityCheck:
+    syntax = header.pixels.transfer_syntax if header.pixels else ""
+    message = ""
+    if header.pixels is not None and not is_decodable(header.pixels):
+        bits = header.pixels.bits_allocated
+        message = f"pixel data in Transfer Syntax {syntax or 'unknown'} with {bits} bits cannot be decoded"
+    return _check("encoding", syntax, "a Transfer Syntax with a decoder", message, "reject")
+
+
+def _number_of_slices(stack: Stack, min_slices: int) -> QualityCheck:
+    n_slices = len(stack.headers)
+    message = f"has only {n_slices} slices (fewer than {min_slices})" if n_slices < min_slices else ""
+    return _check("number of slices", str(n_slices), f"at least {min_slices}", message, "reject")
+
+
+def _duplicates(stack: Stack) -> QualityCheck:
+    if stack.clashes:
+        places = ", ".join(f"{place:.1f}" for place in stack.clashes[:5])
+        message = f"differing slices lie at the same {len(stack.clashes)} positions ({places} mm)"
+        return _check("repeated positions", str(len(stack.clashes)), "none", message, "reject")
+    message = f"{stack.n_duplicates} files repeated a slice and were left out" if stack.n_duplicates else ""
+    return _check("duplicate slices", str(stack.n_duplicates), "none", message)
+
+
+def _rescale(header: Header) -> QualityCheck:
+    if header.rescale is None:
+        return _check(
+            "rescale", "absent", "present", "has no Rescale Slope and Intercept: values taken as HU"
+        )
+    if header.rescale.slope == 0:
+        return _check("rescale", "slope 0", "not 0", "has a Rescale Slope of 0", "reject")
+    return _check("rescale", f"× {header.rescale.slope:g} + {header.rescale.intercept:g}", "present")
+
+
+def _padding_value(header: Header) -> QualityCheck:
+    padding = header.rescale.padding if header.rescale else None
+    if header.rescale is None or is_believable_padding(header.rescale):
+        return _check("padding value", str(padding[0]) if padding else "absent", "outside tissue")
+    message = f"Pixel Padding Value {padding and padding[0]} means tissue and is not believed"
+    return _check("padding value", str(padding and padding[0]), "outside tissue", message)
+
+
+def _lossy(stack: Stack) -> QualityCheck:
+    n_lossy = sum(header.lossy for header in stack.headers)
+    message = "images were compressed with loss: fine texture may be gone" if n_lossy else ""
+    return _check("compression", f"{n_lossy} lossy images", "lossless", message)
+
+
+def _thickness(header: Header) -> QualityCheck:
+    thickness = header.slice_thickness_mm
+    if thickness is None:
+        return _check("slice thickness", "unknown", f"at most {MAX_THICKNESS_MM:g} mm")
+    message = "slices are thick: small nodules can be missed" if thickness > MAX_THICKNESS_MM else ""
+    return _check("slice thickness", f"{thickness:g} mm", f"at most {MAX_THICKNESS_MM:g} mm", message)
+
+
+def _matrix(header: Header) -> QualityCheck:
+    low = min(header.rows, header.columns) < MIN_MATRIX
+    message = "the image matrix is small: details are coarse" if low else ""
+    return _check(
+        "matrix", f"{header.rows} × {header.columns}", f"at least {MIN_MATRIX} × {MIN_MATRIX}", message
+    )
+
+
+def _spacing(grid: Grid) -> QualityCheck:
+    spacing = spacing_mm(grid.affine)[0]
+    message = "slices lie far apart: small nodules can be missed" if spacing > MAX_SPACING_MM else ""
+    return _check("slice spacing", f"{spacing:.3g} mm", f"at most {MAX_SPACING_MM:g} mm", message)
+
+
+def _coverage(grid: Grid) -> QualityCheck:
+    coverage = spacing_mm(grid.affine)[0] * grid.shape[0]
+    message = "the scan is short: the lungs may not be covered" if coverage < MIN_COVERAGE_MM else ""
+    return _check("coverage", f"{coverage:.0f} mm", f"at least {MIN_COVERAGE_MM:g} mm", message)
+
+
+def gaps(grid: Grid) -> QualityCheck:
+    """Missing slices, and where."""
+    places = ", ".join(f"{grid.position_mm(slot):.1f}" for slot in grid.missing)
+    message = f"slices are missing and were interpolated at {places} mm" if grid.missing else ""
+    return _check("missing slices", str(len(grid.missing)), f"at most {MAX_MISSING}", message)
+
+
+def _tilt(grid: Grid) -> QualityCheck:
+    message = "the gantry was tilted: slices were sheared onto a straight grid" if grid.tilt_degrees else ""
+    return _check("gantry tilt", f"{grid.tilt_degrees:.1f}°", "none", message)
+
+
+def look_at_voxels(hu: NDArray[np.int16], padded_fraction: float, *, rescaled: bool) -> list[QualityCheck]:
+    """Checks that need HU.
+
+    Args:
+        hu: int16, slices × rows × columns.
+        padded_fraction: voxels that were padding, of all.
+        rescaled: False where the header had no rescale, so that values that are no HU mean rejection.
+    """
+    sample = hu[::_SAMPLING, ::_SAMPLING, ::_SAMPLING]
+    sample = sample[sample > AIR_HU]
+    return [_plausible(sample, rescaled=rescaled), _padding_ring(padded_fraction)]
+
+
+def _plausible(sample: NDArray[np.int16], *, rescaled: bool) -> QualityCheck:
+    count = max(sample.size, 1)
+    air = np.count_nonzero(sample < AIR_BELOW_HU) / count
+    low, high = SOFT_TISSUE_HU
+    soft = np.count_nonzero((sample >= low) & (sample <= high)) / count
+    message = ""
+    if air < MIN_AIR:
+        message = "hardly any voxel is air or lung: is this a chest, are these HU?"
+    if soft < MIN_SOFT_TISSUE:
+        message = "hardly any voxel is soft tissue: is this a body, are these HU?"
+    limit = f"air at least {MIN_AIR:.0%}, soft tissue at least {MIN_SOFT_TISSUE:.0%}"
+    verdict: Verdict = "warn" if rescaled else "reject"
+    return _check("HU", f"air {air:.0%}, soft tissue {soft:.0%}", limit, message, verdict)
+
+
+def _padding_ring(fraction: float) -> QualityCheck:
+    message = "most of the picture is padding" if fraction > MAX_PADDING else ""
+    return _check("padding", f"{fraction:.0%}", f"at most {MAX_PADDING:.0%}", message)

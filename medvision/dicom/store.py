@@ -1,0 +1,337 @@
+"""The STORE: what ingest writes and everything after it reads, as good as the DICOM it came from.
+
+STORE/series.csv  problems.csv
+STORE/volumes/<name>.nii.gz       int16 HU
+STORE/volumes/<name>.json         identifiers of the slices, attributes, checks, hash of the input
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.dicom.catalogue import MIN_SLICES, catalogue
+from medvision.dicom.decode import Decoded
+from medvision.dicom.entries import (
+    RejectedSeriesError,
+    SeriesEntry,
+    UndecodableSeriesError,
+    reasons_of,
+    status_of,
+)
+from medvision.dicom.nifti import read_nifti, write_nifti
+from medvision.dicom.problems import Problem
+from medvision.dicom.tables import (
+    SeriesRow,
+    Status,
+    read_series_csv,
+    write_problems_csv,
+    write_series_csv,
+)
+from medvision.errors import DataError, DicomError, NothingToDoError, OutputError
+from medvision.files import make_folder, write_text
+from medvision.geometry import Affine, spacing_mm
+from medvision.progress import track
+from medvision.volumes import QualityCheck, Scan, SliceReference
+
+log = logging.getLogger(__name__)
+
+STORE_VERSION = 1
+"""Part of what decides whether a volume can be kept; raised when ingest would write other voxels."""
+SERIES_CSV, PROBLEMS_CSV, VOLUMES = "series.csv", "problems.csv", "volumes"
+EXIT_ALL_WELL, EXIT_SOME_FAILED, EXIT_NOTHING = 0, 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class IngestResult:
+    """What ingest did.
+
+    Attributes:
+        store: the folder.
+        n_accepted: volumes without a remark.
+        n_warned: volumes with one.
+        n_rejected: series that are no usable chest CT; not failures.
+        n_failed: series that looked usable and whose pixels could not be decoded.
+        n_kept: volumes that were there already and are up to date (counted above, too).
+        n_problems: files that could not be used.
+    """
+
+    store: Path
+    n_accepted: int
+    n_warned: int
+    n_rejected: int
+    n_failed: int
+    n_kept: int
+    n_problems: int
+
+    @property
+    def exit_code(self) -> int:
+        """0 all well, 3 some series failed, 4 no series could be used."""
+        if self.n_failed:
+            return EXIT_SOME_FAILED
+        return EXIT_ALL_WELL if self.n_accepted + self.n_warned else EXIT_NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    row: SeriesRow
+    problems: tuple[Problem, ...] = ()
+    failed: bool = False
+    kept: bool = False
+
+
+def ingest(
+    sources: Sequence[Path],
+    store: Path,
+    *,
+    workers: int = 1,
+    min_slices: int = MIN_SLICES,
+    resume: bool = True,
+) -> IngestResult:
+    """Turn everything under the sources into a STORE.
+
+    Args:
+        sources: files, folders, archives.
+        store: folder to write; made where it is not there.
+        workers: processes.
+        min_slices: stacks with fewer are rejected.
+        resume: keep volumes whose input has not changed.
+
+    Raises:
+        NothingToDoError: the sources hold no DICOM image.
+        OutputError: the store cannot be written.
+    """
+    make_folder(store / VOLUMES)
+    found = catalogue(sources, min_slices=min_slices, workers=workers)
+    outcomes = list(_ingest_all(found.series, store, workers=workers, resume=resume))
+    for outcome in outcomes:
+        if outcome.failed:
+            log.warning("%s", outcome.row.reasons)
+    problems = [*found.problems, *(problem for outcome in outcomes for problem in outcome.problems)]
+    write_problems_csv(problems, store / PROBLEMS_CSV)
+    write_series_csv((outcome.row for outcome in outcomes), store / SERIES_CSV)
+    n_failed = sum(outcome.failed for outcome in outcomes)
+    statuses = [outcome.row.status for outcome in outcomes]
+    return IngestResult(
+        store=store,
+        n_accepted=statuses.count("accepted"),
+        n_warned=statuses.count("warned"),
+        n_rejected=statuses.count("rejected") - n_failed,
+        n_failed=n_failed,
+        n_kept=sum(outcome.kept for outcome in outcomes),
+        n_problems=len(set(problems)),
+    )
+
+
+def _ingest_all(
+    entries: Sequence[SeriesEntry], store: Path, *, workers: int, resume: bool
+) -> Iterator[_Outcome]:
+    threads = 1 if workers > 1 else None
+    work = partial(_ingest_one, store=store, resume=resume, threads=threads)
+    usable = [entry for entry in entries if entry.status != "rejected"]
+    yield from (_Outcome(entry.row) for entry in entries if entry.status == "rejected")
+    yield from track(_map(work, usable, workers), "writing volumes", total=len(usable))
+
+
+def _map(
+    work: Callable[[SeriesEntry], _Outcome], entries: Sequence[SeriesEntry], workers: int
+) -> Iterable[_Outcome]:
+    if min(workers, len(entries)) <= 1:
+        yield from map(work, entries)
+        return
+    with ProcessPoolExecutor(min(workers, len(entries)), multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(work, entries)
+
+
+def _ingest_one(entry: SeriesEntry, store: Path, *, resume: bool, threads: int | None) -> _Outcome:
+    """One series; whatever is wrong with it stays with it."""
+    try:
+        if resume and (kept := _kept(entry, store)):
+            return kept
+        decoded, problems = entry.read(threads)
+    except RejectedSeriesError as error:
+        return _Outcome(_rejected(entry, str(error)))
+    except UndecodableSeriesError as error:
+        return _Outcome(_rejected(entry, str(error)), error.problems, failed=True)
+    write_volume(decoded, store)
+    return _Outcome(_accepted(entry.row, decoded.affine, decoded.hu.shape, decoded.checks), problems)
+
+
+def _rejected(entry: SeriesEntry, reasons: str) -> SeriesRow:
+    return replace(entry.row, status="rejected", reasons=reasons)
+
+
+def _accepted(
+    row: SeriesRow, affine: Affine, shape: tuple[int, ...], checks: tuple[QualityCheck, ...]
+) -> SeriesRow:
+    """The row with what decoding has shown."""
+    dz, dy, dx = (round(length, 6) for length in spacing_mm(affine))
+    return replace(
+        row,
+        n_slices=shape[0], rows=shape[1], columns=shape[2],
+        spacing_x_mm=dx, spacing_y_mm=dy, spacing_z_mm=dz,
+        status=status_of(checks), reasons=reasons_of(checks),
+        volume=f"{VOLUMES}/{row.name}.nii.gz",
+    )  # fmt: skip
+
+
+def write_volume(decoded: Decoded, store: Path) -> None:
+    """Write one volume and its sidecar; the sidecar last, so that its presence means that both are whole.
+
+    Raises:
+        OutputError: the disk is full or the folder cannot be written.
+    """
+    volume, sidecar = _paths(store, decoded.name)
+    try:
+        sidecar.unlink(missing_ok=True)
+        write_nifti(volume, decoded.hu, decoded.affine)
+        write_text(sidecar, json.dumps(_describe(decoded), indent=1, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {volume}: {error.strerror}; free space or choose another folder"
+        ) from error
+
+
+def _paths(store: Path, name: str) -> tuple[Path, Path]:
+    return store / VOLUMES / f"{name}.nii.gz", store / VOLUMES / f"{name}.json"
+
+
+def _describe(decoded: Decoded) -> dict[str, Any]:
+    return {
+        "store_version": STORE_VERSION,
+        "name": decoded.name,
+        "series_instance_uid": decoded.series_instance_uid,
+        "study_instance_uid": decoded.study_instance_uid,
+        "patient_id": decoded.patient_id,
+        "input_sha256": decoded.input_sha256,
+        "affine_lps_mm": decoded.affine.tolist(),
+        "slices": [[s.sop_instance_uid, s.instance_number] for s in decoded.slices],
+        "attributes": dict(decoded.attributes),
+        "checks": [asdict(check) for check in decoded.checks],
+    }
+
+
+def _kept(entry: SeriesEntry, store: Path) -> _Outcome | None:
+    """The outcome of an earlier run, where input, settings and version are the same."""
+    volume, sidecar = _paths(store, entry.name)
+    if not (volume.is_file() and sidecar.is_file()):
+        return None
+    try:
+        known = _read_sidecar(sidecar)
+        checks = _checks(known)
+    except DataError:
+        return None
+    same = known.get("store_version") == STORE_VERSION and checks[: len(entry.checks)] == entry.checks
+    if not same or entry.grid is None or known.get("input_sha256") != entry.hash_input():
+        return None
+    return _Outcome(_accepted(entry.row, entry.grid.affine, entry.grid.shape, checks), kept=True)
+
+
+def _read_sidecar(path: Path) -> dict[str, Any]:
+    try:
+        return cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise DicomError(f"{path} cannot be read: {error}; ingest the series again") from error
+
+
+def _checks(sidecar: dict[str, Any]) -> tuple[QualityCheck, ...]:
+    try:
+        return tuple(QualityCheck(**check) for check in sidecar["checks"])
+    except (KeyError, TypeError) as error:
+        raise DicomError(f"sidecar without valid checks: {error}; ingest the series again") from error
+
+
+@dataclass(frozen=True, slots=True)
+class StoreEntry:
+    """One series in a STORE; the same face as a `SeriesEntry`.
+
+    Attributes:
+        store: the folder.
+        row: its row of `series.csv`.
+    """
+
+    store: Path
+    row: SeriesRow
+
+    @property
+    def name(self) -> str:
+        """Series Instance UID, with `_2`, `_3` … for further stacks."""
+        return self.row.name
+
+    @property
+    def status(self) -> Status:
+        """Accepted, warned or rejected."""
+        return self.row.status
+
+    @property
+    def patient_id(self) -> str:
+        """Patient ID (0010,0020) from the sidecar; empty where absent. Never printed.
+
+        Raises:
+            DicomError: there is no sidecar, or it is damaged.
+        """
+        return str(_read_sidecar(_paths(self.store, self.name)[1]).get("patient_id", ""))
+
+    def load(self) -> Scan:
+        """Read volume and sidecar.
+
+        Raises:
+            DicomError: it was rejected, or the store is damaged.
+        """
+        if self.status == "rejected":
+            raise RejectedSeriesError(f"series {self.name} is rejected: {self.row.reasons}")
+        volume, sidecar = _paths(self.store, self.name)
+        known = _read_sidecar(sidecar)
+        try:
+            hu, _ = read_nifti(volume)
+            return _decoded(known, hu).to_scan()
+        except (DataError, KeyError, TypeError) as error:
+            raise DicomError(f"series {self.name} in {self.store}: {error}; ingest it again") from error
+
+
+def _decoded(known: dict[str, Any], hu: NDArray[np.int16]) -> Decoded:
+    """The sidecar keeps the affine in double precision, NIfTI does not."""
+    return Decoded(
+        name=known["name"],
+        series_instance_uid=known["series_instance_uid"],
+        study_instance_uid=known["study_instance_uid"],
+        patient_id=known["patient_id"],
+        hu=hu,
+        affine=np.array(known["affine_lps_mm"], np.float64),
+        slices=tuple(SliceReference(uid, number) for uid, number in known["slices"]),
+        attributes=known["attributes"],
+        checks=_checks(known),
+        input_sha256=known["input_sha256"],
+    )
+
+
+def is_store(path: Path) -> bool:
+    """Whether a folder was written by `ingest`."""
+    return (path / SERIES_CSV).is_file() and (path / VOLUMES).is_dir()
+
+
+def open_store(store: Path) -> tuple[StoreEntry, ...]:
+    """Every series of a STORE, rejected ones included, in the order of `series.csv`.
+
+    Raises:
+        NothingToDoError: the folder is no STORE.
+        DicomError: `series.csv` is damaged.
+    """
+    if not is_store(store):
+        raise NothingToDoError(
+            f"{store} is no store: it lacks {SERIES_CSV} or {VOLUMES}; run medvision ingest first"
+        )
+    try:
+        return tuple(StoreEntry(store, row) for row in read_series_csv(store / SERIES_CSV))
+    except (OSError, KeyError, ValueError) as error:
+        raise DicomError(f"{store / SERIES_CSV} cannot be read: {error}; ingest again") from error

@@ -1,0 +1,117 @@
+"""`series.csv` and `problems.csv`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal, Protocol
+
+from medvision.dicom.problems import Problem
+from medvision.files import write_text
+from medvision.volumes import Scan
+
+Status = Literal["accepted", "warned", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """One row of `series.csv`: a stack of a series; numbers that are not known are None (empty).
+
+    Attributes:
+        reasons: why it was warned about or rejected, in words, separated by semicolons.
+        volume: path of the volume, relative to the table; empty when rejected.
+    """
+
+    series_instance_uid: str
+    study_instance_uid: str
+    modality: str
+    n_files: int
+    n_slices: int
+    rows: int | None
+    columns: int | None
+    spacing_x_mm: float | None
+    spacing_y_mm: float | None
+    spacing_z_mm: float | None
+    status: Status
+    reasons: str
+    volume: str
+    name: str
+    slice_thickness_mm: float | None
+    manufacturer: str
+    model: str
+    kernel: str
+    body_part: str
+
+
+class ScanSource(Protocol):
+    """What a cohort is made of: a series in DICOM files, or in a store."""
+
+    @property
+    def name(self) -> str:
+        """Series Instance UID, with `_2`, `_3` … for further stacks."""
+
+    @property
+    def status(self) -> Status:
+        """Accepted, warned or rejected."""
+
+    @property
+    def row(self) -> SeriesRow:
+        """Its row of `series.csv`."""
+
+    @property
+    def patient_id(self) -> str:
+        """Patient ID (0010,0020); empty where absent. Keeps a patient's series together; never printed."""
+
+    def load(self) -> Scan:
+        """Decode it.
+
+        Raises:
+            DicomError: one line that says what is wrong.
+        """
+
+
+def write_series_csv(rows: Iterable[SeriesRow | ScanSource], path: Path) -> None:
+    """Write `series.csv` whole, sorted by name."""
+    plain = [row if isinstance(row, SeriesRow) else row.row for row in rows]
+    ordered = sorted(plain, key=lambda row: (row.series_instance_uid, len(row.name), row.name))
+    _write(path, [field.name for field in fields(SeriesRow)], [asdict(row) for row in ordered])
+
+
+def write_problems_csv(problems: Iterable[Problem], path: Path) -> None:
+    """Write `problems.csv` whole, sorted by path."""
+    columns = [field.name for field in fields(Problem)]
+    _write(path, columns, [asdict(problem) for problem in sorted(set(problems))])
+
+
+def read_series_csv(path: Path) -> list[SeriesRow]:
+    """Read what `write_series_csv` wrote.
+
+    Raises:
+        OSError, KeyError, ValueError: it is no such table.
+    """
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [_parse(row) for row in csv.DictReader(stream)]
+
+
+def _parse(row: dict[str, str]) -> SeriesRow:
+    values: dict[str, object] = {}
+    for field in fields(SeriesRow):
+        text, kind = row[field.name], str(field.type)
+        if kind.startswith("float"):
+            values[field.name] = float(text) if text else None
+        elif kind.startswith("int"):
+            values[field.name] = int(text) if text else None
+        else:
+            values[field.name] = text
+    return SeriesRow(**values)  # type: ignore[arg-type]
+
+
+def _write(path: Path, columns: list[str], rows: list[dict[str, object]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
