@@ -6,7 +6,7 @@ Grids are turned to the patient's nearest axes, not resampled: a scan tilted by 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import highdicom as hd
 import numpy as np
@@ -102,13 +102,17 @@ def _canvas(body: _Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _on_canvas(
-    grid: _Grid, projection: NDArray[Any], z: NDArray[np.float64], x: NDArray[np.float64]
+    grid: _Grid,
+    projection: NDArray[Any],
+    z: NDArray[np.float64],
+    x: NDArray[np.float64],
+    beyond: Literal["nearest", "constant"] = "nearest",
 ) -> NDArray[np.float32]:
-    """A projection along the second axis, resampled to the picture's pixels."""
+    """A projection along the second axis, resampled to the picture's pixels; `constant` is 0 beyond it."""
     dz, _, dx = spacing_mm(grid.affine)
     place = np.meshgrid((grid.affine[2, 3] - z) / dz, (x - grid.affine[0, 3]) / dx, indexing="ij")
     values = projection.astype(np.float32)
-    return np.asarray(ndimage.map_coordinates(values, place, order=1, mode="constant"), np.float32)
+    return np.asarray(ndimage.map_coordinates(values, place, order=1, mode=beyond), np.float32)
 
 
 def _lung_maximum(body: _Grid, lungs: LungMask) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -125,5 +129,5 @@ def _lung_maximum(body: _Grid, lungs: LungMask) -> tuple[NDArray[Any], NDArray[n
 def _heat_opacity(heat_map: HeatMap, z: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float32]:
     """How strongly the heat map's maximum covers each pixel."""
     grid = _turn(heat_map.probability, heat_map.affine)
-    highest = np.clip(_on_canvas(grid, grid.array.max(axis=1), z, x), 0, 1)
+    highest = np.clip(_on_canvas(grid, grid.array.max(axis=1), z, x, "constant"), 0, 1)
     return np.where(highest < HEAT_FLOOR, 0, HEAT_OPACITY * np.sqrt(highest)).astype(np.float32)

@@ -6,6 +6,7 @@ import re
 
 from medvision.findings import Density
 from medvision.reporting.report import FindingRecord, OperatingPoint, Report, SeriesRecord
+from medvision.volumes import Verdict
 
 DENSITY: dict[Density, str] = {
     "solid": "solid",
@@ -57,15 +58,19 @@ def slice_words(finding: FindingRecord) -> str:
 def position(finding: FindingRecord) -> str:
     """Side and zone, slice, distance to the pleura."""
     parts = [finding.location, slice_words(finding)]
-    if finding.distance_to_pleura_mm is not None:
-        parts.append(f"{finding.distance_to_pleura_mm:.0f}{NO_BREAK}mm from the pleura")
+    distance_mm = finding.distance_to_pleura_mm
+    if distance_mm is not None and distance_mm >= 0.5:
+        parts.append(f"{distance_mm:.0f}{NO_BREAK}mm from the pleura")
+    elif distance_mm is not None and not finding.location.startswith("outside"):
+        parts.append("at the pleura")
     return ", ".join(parts)
 
 
 def title(finding: FindingRecord) -> str:
-    """What it is: density, size."""
-    density = DENSITY[finding.density]
-    return f"{density[0].upper()}{density[1:]} finding, {size(finding)}"
+    """What it is: density and size, or only about how large where the measurement is not to be trusted."""
+    if not finding.reliable:
+        return f"Finding of about {size(finding)}"
+    return f"{DENSITY[finding.density].capitalize()} finding, {size(finding)}"
 
 
 def point(center_mm: tuple[float, float, float]) -> str:
@@ -97,7 +102,9 @@ def patient(series: SeriesRecord) -> str:
 
 
 def size(finding: FindingRecord) -> str:
-    """Long × short axis."""
+    """Long × short axis, or one figure where the measurement is not to be trusted."""
+    if not finding.reliable:
+        return f"{finding.mean_diameter_mm:.0f}{NO_BREAK}mm"
     return f"{finding.long_axis_mm:.1f} × {finding.short_axis_mm:.1f}{NO_BREAK}mm"
 
 
@@ -109,9 +116,8 @@ def headline(report: Report) -> str:
     if count == 0:
         return "No finding above the operating point."
     first = report.findings[0]
-    if count == 1:
-        return f"One finding: {DENSITY[first.density]}, {size(first)}, {first.location}."
-    return f"{count} findings; the most probable: {DENSITY[first.density]}, {size(first)}, {first.location}."
+    what = f"{title(first)[0].lower()}{title(first)[1:]}, {first.location}"
+    return f"One {what}." if count == 1 else f"{count} findings; the most probable: {what}."
 
 
 def category(report: Report) -> str:
@@ -122,11 +128,18 @@ def category(report: Report) -> str:
     return f"{DENSITY[largest.density]} {largest.mean_diameter_mm:.0f} mm"
 
 
+def quality(verdict: Verdict, checks: int) -> str:
+    """The scan's quality in words."""
+    if verdict != "ok" or checks == 0:
+        return QUALITY[verdict]
+    return f"{QUALITY[verdict]}, {'the only check' if checks == 1 else f'all {checks} checks'} passed"
+
+
 def operating_words(point: OperatingPoint) -> str:
     """What the threshold means."""
-    sentences = [f"Candidates with a probability of at least {percent(point.threshold)} are reported."]
+    sentences = [f"Reported is what reaches a probability of {percent(point.threshold)}."]
     if point.fp_per_scan is not None:
-        sentences.append(f"About {point.fp_per_scan:g} false findings a scan are to be expected.")
+        sentences.append(f"False findings to be expected a scan: about {point.fp_per_scan:.2g}.")
     if point.sensitivity is not None:
-        sentences.append(f"About {percent(point.sensitivity)} of nodules are expected to be found.")
+        sentences.append(f"Share of nodules expected to be found: about {percent(point.sensitivity)}.")
     return " ".join([*sentences, point.words]).strip()
