@@ -68,7 +68,8 @@ def load_scan(path: Path) -> Scan:
 
 def _as_hu(array: NDArray[np.generic]) -> NDArray[np.int16]:
     limits = np.iinfo(np.int16)
-    return np.rint(np.clip(array, limits.min, limits.max)).astype(np.int16)
+    clipped: NDArray[np.generic] = np.rint(np.clip(array, limits.min, limits.max))
+    return clipped.astype(np.int16)
 
 
 def _feet_to_head(array: NDArray[np.int16], affine: Affine) -> tuple[NDArray[np.int16], Affine]:

@@ -89,9 +89,9 @@ def test_numbers_out_of_range_pass_only_when_limits_are_off():
 
 def test_a_value_that_must_be_unique_comes_twice(monkeypatch, tmp_path):
     monkeypatch.setattr(csv_chunks, "ROWS_PER_CHUNK", 1)  # so that the second is in another chunk
-    path = write(tmp_path / "findings.csv", [finding("1"), finding("2"), finding("1")])
+    path = write(tmp_path / "findings.csv", [finding("F1"), finding("F2"), finding("F1")])
     with pytest.raises(
-        ContractError, match="line 4: column 'finding_id' is '1' and must be unique, but line 2"
+        ContractError, match="line 4: column 'finding_id' is 'F1' and must be unique, but line 2"
     ):
         check_table(path, "findings")
 
@@ -104,6 +104,12 @@ def test_chunks_join_to_the_whole_table(tmp_path_factory, values, rows_per_chunk
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_chunks, "ROWS_PER_CHUNK", rows_per_chunk)
         assert read_table(path, "annotations")["coordX"].tolist() == values
+
+
+def test_a_good_finding_passes_and_true_or_false_is_needed():
+    assert check_table([finding("F1"), finding("F2")], "findings") == 2
+    with pytest.raises(ContractError, match="column 'reliable' is 'maybe' and must be true or false"):
+        check_table([finding("F1") | {"reliable": "maybe"}], "findings")
 
 
 def test_unknown_contract():
@@ -128,5 +134,8 @@ def test_every_contract_is_named_like_its_file_and_gives_columns():
 
 
 def finding(identifier):
-    row = {column.name: "1" for column in load_contract("findings").columns}
-    return row | {"finding_id": identifier}
+    row = {
+        column.name: column.allowed[0] if column.allowed else "1"
+        for column in load_contract("findings").columns
+    }
+    return row | {"finding_id": identifier, "reliable": "True"}
