@@ -1,0 +1,97 @@
+"""`configs/detect_*.yaml`: nodule detection in two stages, proposals and a second look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from medvision.config.base import Settings
+from medvision.config.second_look import SecondLookConfig
+from medvision.config.tracking import TrackingConfig
+
+
+class DataConfig(Settings):
+    """The patients to learn from."""
+
+    cohort: tuple[Path, ...] = Field(min_length=1)
+    """Folders made by `medvision simulate`, STOREs with `annotations.csv`, LUNA16 or LIDC-IDRI folders."""
+
+    validation_fraction: float = Field(default=0.2, gt=0, lt=1)
+    """Share of the patients that is never learnt from: it chooses checkpoints and the operating point."""
+
+    workers: int = Field(default=2, ge=1)
+    """Threads that read and resample scans, and processes that make patches."""
+
+
+class ProposalConfig(Settings):
+    """Stage one: the heat-map network and its training."""
+
+    voxel_mm: float = Field(default=1.25, gt=0.4, lt=3)
+    """Isotropic spacing of the network's input."""
+
+    channels: tuple[int, int, int, int] = (24, 48, 64, 64)
+    """Feature channels at strides 2, 4, 8 and 16."""
+
+    stem: int = Field(default=16, ge=1)
+    """Channels of the strided first convolution."""
+
+    patch_vox: int = Field(default=64, ge=32, multiple_of=16)
+    """Edge of a training patch."""
+
+    steps: int = Field(default=800, ge=1)
+    """Optimiser steps."""
+
+    batch_size: int = Field(default=2, ge=1)
+    """Patches a step."""
+
+    learning_rate: float = Field(default=2.5e-3, gt=0)
+    """Peak of the one-cycle schedule of AdamW."""
+
+    weight_decay: float = Field(default=1e-2, ge=0)
+    """Of AdamW."""
+
+    nodule_fraction: float = Field(default=0.6, ge=0, le=1)
+    """Share of the patches that lie around an annotated nodule; the others lie anywhere in the lungs."""
+
+    inserted_nodules: float = Field(default=1.0, ge=0)
+    """Mean number of simulated nodules added to a patch."""
+
+    validate_every: int = Field(default=200, ge=1)
+    """Steps between two looks at the validation patches."""
+
+    patience: int = Field(default=5, ge=1)
+    """Looks without a better validation loss before the training stops early."""
+
+
+class CandidateConfig(Settings):
+    """From the heat map to candidates."""
+
+    floor: float = Field(default=0.02, gt=0, lt=1)
+    """Proposals below this probability are dropped."""
+
+    per_scan: int = Field(default=60, ge=1)
+    """At most this many candidates a scan, the most probable ones."""
+
+
+class DetectionConfig(Settings):
+    """One detection training, complete by itself."""
+
+    task: Literal["detect_lite"]
+    """Which job this file describes."""
+
+    name: str = Field(default="detect_lite", pattern=r"^[A-Za-z0-9_.-]+$")
+    """Name of the model."""
+
+    output: Path
+    """Model directory to write."""
+
+    seed: int = Field(default=0, ge=0)
+    """Of the split, the initial weights and the patches."""
+
+    data: DataConfig
+    proposals: ProposalConfig = ProposalConfig()
+    candidates: CandidateConfig = CandidateConfig()
+    second_look: SecondLookConfig = SecondLookConfig()
+    tracking: TrackingConfig = TrackingConfig()

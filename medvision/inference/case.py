@@ -1,0 +1,119 @@
+"""One Series: from its Scan to its folder in OUT."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medvision.errors import ContractError
+from medvision.files import write_text
+from medvision.findings import Candidate, Measurement
+from medvision.inference.predictor import Predictor
+from medvision.measurement.nodule import measure
+from medvision.reporting.build import build_report, read_report
+from medvision.reporting.case import write_case
+from medvision.reporting.report import Lineage, ModelRecord, OperatingPoint, Report
+from medvision.volumes import LungMask, Scan
+
+CANDIDATES = "candidates.csv"
+REPORT = "report.json"
+COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "probability")
+
+PSEUDONYM_KEY = "MEDVISION_PSEUDONYM_KEY"
+"""Environment variable with the secret behind the patients' references; without it they are per study."""
+
+Stages = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSettings:
+    """What a case depends on beside its Scan.
+
+    Attributes:
+        model: which model.
+        operating_point: above which probability a candidate is reported.
+        formats: what to write.
+        config_sha256: hash of all of it.
+        versions: package to version.
+    """
+
+    model: ModelRecord
+    operating_point: OperatingPoint
+    formats: Collection[str]
+    config_sha256: str
+    versions: dict[str, str]
+
+
+def finished_report(folder: Path, scan: Scan, settings: CaseSettings) -> Report | None:
+    """The report of an earlier run, if it came from the same input and settings; else None."""
+    try:
+        report = read_report(folder / REPORT)
+    except ContractError:
+        return None
+    same = (report.lineage.input_sha256, report.lineage.config_sha256) == (
+        scan.input_sha256,
+        settings.config_sha256,
+    )
+    return report if same and (folder / CANDIDATES).is_file() else None
+
+
+def process_case(
+    scan: Scan, folder: Path, predictor: Predictor, settings: CaseSettings
+) -> tuple[Report, Stages]:
+    """Find, measure, write. `report.json` comes last, so a folder that has it is complete.
+
+    Args:
+        scan: the decoded Series.
+        folder: to write.
+        predictor: the loaded model.
+        settings: operating point, formats, lineage.
+
+    Returns:
+        The report, and the seconds spent, a stage.
+    """
+    detection = predictor.predict(scan)
+    start = time.perf_counter()
+    findings = measure_findings(scan, detection.candidates, detection.lungs, settings.operating_point)
+    measured = time.perf_counter()
+    report = build_report(
+        scan,
+        findings,
+        model=settings.model,
+        operating_point=settings.operating_point,
+        lineage=Lineage(
+            input_sha256=scan.input_sha256,
+            config_sha256=settings.config_sha256,
+            versions=settings.versions,
+            device=predictor.device,
+        ),
+        pseudonym_key=os.environ.get(PSEUDONYM_KEY, ""),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / CANDIDATES, candidates_csv(scan.name, detection.candidates))
+    write_case(folder, report, scan, detection.lungs, detection.heat_map, settings.formats)
+    stages = detection.seconds | {"measurement": measured - start, "report": time.perf_counter() - measured}
+    return report, stages
+
+
+def measure_findings(
+    scan: Scan, candidates: Sequence[Candidate], lungs: LungMask, operating_point: OperatingPoint
+) -> list[tuple[Candidate, Measurement]]:
+    """Measure every candidate at or above the operating point."""
+    reported = [c for c in candidates if c.probability >= operating_point.threshold]
+    return [(candidate, measure(scan.volume, candidate, lungs)[0]) for candidate in reported]
+
+
+def candidates_csv(name: str, candidates: Sequence[Candidate]) -> str:
+    """All candidates as LUNA16 submission rows."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for candidate in candidates:
+        x, y, z = candidate.center_lps_mm
+        writer.writerow([name, f"{x:.3f}", f"{y:.3f}", f"{z:.3f}", f"{candidate.probability:.6f}"])
+    return text.getvalue()

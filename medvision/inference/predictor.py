@@ -1,0 +1,114 @@
+"""The detector on one scan: weights are read once, scans follow one after another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medvision.errors import UsageError
+from medvision.findings import Candidate
+from medvision.inference.fusion import fuse
+from medvision.inference.proposals import lung_box, propose
+from medvision.models.classifier import MALIGNANCY, NODULE
+from medvision.models.detector import load_detector
+from medvision.models.directory import Fusion
+from medvision.preprocessing.views import extract_views
+from medvision.volumes import HeatMap, LungMask, Scan
+
+STAGES = ("lungs", "proposals", "second_look")
+"""What the seconds of a `Detection` are told apart by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What the detector says of one scan.
+
+    Attributes:
+        candidates: down to a low floor, the most probable first.
+        lungs: where it looked.
+        heat_map: stage one's heat map.
+        seconds: time spent, a stage.
+    """
+
+    candidates: tuple[Candidate, ...]
+    lungs: LungMask
+    heat_map: HeatMap
+    seconds: dict[str, float]
+
+
+def choose_device(name: str) -> str:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:n` into a device that is there.
+
+    Raises:
+        UsageError: CUDA is asked for and not there.
+    """
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return "cuda" if available else "cpu"
+    number = int(name.partition(":")[2] or 0) if name.startswith("cuda") else 0
+    if name.startswith("cuda") and number >= available:
+        raise UsageError(f"--device {name}: {available} CUDA devices are there; use --device cpu or auto")
+    return name
+
+
+class Predictor:
+    """A loaded model.
+
+    Args:
+        model: model directory.
+        device: `auto`, `cpu`, `cuda` or `cuda:n`.
+
+    Raises:
+        ModelError: the model cannot be read.
+        UsageError: the device is not there.
+    """
+
+    def __init__(self, model: Path, device: str = "auto") -> None:
+        self.device = choose_device(device)
+        network, self.card = load_detector(model)
+        self.network = network.to(self.device)
+
+    def predict(self, scan: Scan) -> Detection:
+        """Find candidates in one scan."""
+        clock = [time.perf_counter()]
+        box = lung_box(scan.volume, self.card.proposals.voxel_mm)
+        clock.append(time.perf_counter())
+        proposed, heat = propose(self.network.proposals, box, self.card.candidates, self.device)
+        clock.append(time.perf_counter())
+        candidates = self._second_look(scan.volume, proposed)
+        clock.append(time.perf_counter())
+        stages = ("lungs", "proposals", "second_look")
+        seconds = {
+            stage: later - earlier for stage, earlier, later in zip(stages, clock, clock[1:], strict=False)
+        }
+        return Detection(tuple(candidates), box.lungs, heat, seconds)
+
+    def _second_look(self, volume: hd.Volume, proposed: Sequence[Candidate]) -> list[Candidate]:
+        """Judge every candidate again and sort by the fused probability."""
+        if not proposed:
+            return []
+        settings = self.card.second_look
+        centers = np.array([candidate.center_lps_mm for candidate in proposed])
+        views = extract_views(volume, centers, size_mm=settings.size_mm, size_px=settings.size_px)
+        with torch.inference_mode():
+            logits = self.network.second_look(torch.from_numpy(views).float().to(self.device)).cpu().numpy()
+        judged = judge(proposed, logits, self.card.fusion)
+        return sorted(judged, key=lambda candidate: -candidate.probability)
+
+
+def judge(proposed: Sequence[Candidate], logits: NDArray[np.float32], fusion: Fusion) -> list[Candidate]:
+    """Candidates with both stages' probability and the malignancy, in the order given; logits are (N, 2)."""
+    first = np.array([candidate.proposal_probability for candidate in proposed])
+    probability = fuse(fusion, first, logits[:, NODULE].astype(np.float64))
+    malignancy = 1 / (1 + np.exp(-logits[:, MALIGNANCY].astype(np.float64)))
+    return [
+        replace(candidate, probability=float(p), malignancy_probability=float(m))
+        for candidate, p, m in zip(proposed, probability, malignancy, strict=True)
+    ]

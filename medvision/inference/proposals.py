@@ -1,0 +1,159 @@
+"""Stage one on a whole scan: heat map, peaks, candidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import highdicom as hd
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from medvision.config.detection import CandidateConfig
+from medvision.findings import Candidate
+from medvision.geometry import Affine, lps_to_voxel, voxel_to_lps
+from medvision.models.heatmap import MULTIPLE, STRIDE, HeatMapNet
+from medvision.models.precision import inference_dtype
+from medvision.preprocessing.lungs import find_lungs
+from medvision.preprocessing.resample import (
+    Isotropic,
+    bounding_box,
+    isotropic,
+    normalise,
+    to_patient_orientation,
+)
+from medvision.volumes import HeatMap, LungMask
+
+LUNG_MARGIN_MM = 8.0
+"""What the network sees around the lungs' box."""
+
+SLAB_VOX = 128
+"""Slices of the network's input that are kept of one pass; bounds the memory of tall scans."""
+
+CONTEXT_VOX = 16
+"""Slices on either side of a slab that are seen but not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class LungBox:
+    """What stage one needs of a scan.
+
+    Attributes:
+        lungs: the mask.
+        grid: isotropic HU of the lungs' box.
+    """
+
+    lungs: LungMask
+    grid: Isotropic
+
+
+def lung_box(volume: hd.Volume, voxel_mm: float) -> LungBox:
+    """Find the lungs and resample their box; without lungs, the body's."""
+    oriented = to_patient_orientation(volume)
+    lungs = find_lungs(oriented)
+    box = bounding_box(oriented, lungs.affine, lungs.labels > 0, LUNG_MARGIN_MM)
+    return LungBox(lungs, isotropic(oriented, box, voxel_mm))
+
+
+def heat_map(
+    network: HeatMapNet, grid: Isotropic, device: str = "cpu"
+) -> tuple[HeatMap, NDArray[np.float32]]:
+    """Run the network over the box in slabs of slices.
+
+    Returns:
+        The heat map, and the radius in mm at each of its voxels.
+    """
+    dtype, kind = inference_dtype(device), torch.device(device).type
+    image = _pad(normalise(grid.hu))
+    maps = []
+    with (
+        torch.inference_mode(),
+        torch.autocast(kind, dtype, enabled=dtype != torch.float32),
+    ):
+        for start in range(0, image.shape[0], SLAB_VOX):
+            low, high = max(0, start - CONTEXT_VOX), min(image.shape[0], start + SLAB_VOX + CONTEXT_VOX)
+            slab = image[None, None, low:high].to(device).contiguous(memory_format=torch.channels_last_3d)
+            skip = (start - low) // STRIDE
+            maps.append(network(slab)[0, :, skip : skip + SLAB_VOX // STRIDE].float().cpu())
+    whole = torch.cat(maps, dim=1)
+    whole = whole[
+        :,
+        : -(-grid.hu.shape[0] // STRIDE),
+        : -(-grid.hu.shape[1] // STRIDE),
+        : -(-grid.hu.shape[2] // STRIDE),
+    ]
+    probability = whole[0].sigmoid().contiguous().numpy()
+    return HeatMap(probability, _strided(grid.affine)), whole[1].exp().contiguous().numpy()
+
+
+def _pad(image: Tensor) -> Tensor:
+    """Air behind each axis up to the network's multiple."""
+    missing = [-n % MULTIPLE for n in image.shape]
+    return functional.pad(image, (0, missing[2], 0, missing[1], 0, missing[0]), value=-1.0)
+
+
+def _strided(affine: Affine) -> Affine:
+    """The affine of a grid whose voxels are `STRIDE` times as wide."""
+    result = np.array(affine)
+    result[:3, 3] = voxel_to_lps(affine, np.full(3, (STRIDE - 1) / 2))
+    result[:3, :3] *= STRIDE
+    return result
+
+
+def peaks(
+    heat: HeatMap, radius_mm: NDArray[np.float32], lungs: LungMask, limits: CandidateConfig
+) -> list[Candidate]:
+    """Local maxima in the lungs, the most probable first; none inside the radius of a more probable one."""
+    index = _maxima(heat.probability, limits.floor)
+    centers = voxel_to_lps(heat.affine, _refine(heat.probability, index))
+    scores, radii = heat.probability[tuple(index.T)], radius_mm[tuple(index.T)]
+    order = np.argsort(-scores, kind="stable")
+    order = order[_inside(lungs, centers[order])]
+    kept: list[int] = []
+    for i in order:
+        if len(kept) == limits.per_scan:
+            break
+        if all(np.linalg.norm(centers[i] - centers[j]) > max(radii[j], 2.5) for j in kept):
+            kept.append(int(i))
+    return [_candidate(centers[i], float(scores[i]), float(radii[i])) for i in kept]
+
+
+def _maxima(heat: NDArray[np.float32], floor: float) -> NDArray[np.int64]:
+    """(N, 3) indices that are at least the floor and the largest of their 27 neighbours."""
+    tensor = torch.from_numpy(heat)[None, None]
+    largest = functional.max_pool3d(tensor, 3, stride=1, padding=1)
+    return torch.nonzero((tensor == largest)[0, 0] & (tensor[0, 0] >= floor)).numpy()
+
+
+def _refine(heat: NDArray[np.float32], index: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The centre of mass of the 27 neighbours: finer than the grid."""
+    padded = np.pad(heat, 1)
+    offsets = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    neighbours = index[:, None] + offsets + 1
+    weights = padded[tuple(np.moveaxis(neighbours, -1, 0))].astype(np.float64)
+    return np.asarray(
+        index + (weights[..., None] * offsets).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-12)[:, None]
+    )
+
+
+def _inside(lungs: LungMask, centers_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether the mask holds each point (nearest voxel)."""
+    index = np.rint(lps_to_voxel(lungs.affine, centers_mm)).astype(int)
+    within = ((index >= 0) & (index < lungs.labels.shape)).all(axis=-1)
+    clipped = np.clip(index, 0, np.array(lungs.labels.shape) - 1)
+    return np.asarray(within & (lungs.labels[tuple(clipped.T)] > 0))
+
+
+def _candidate(center: NDArray[np.float64], score: float, radius_mm: float) -> Candidate:
+    x, y, z = center.tolist()
+    return Candidate((x, y, z), score, score, 2 * radius_mm)
+
+
+def propose(
+    network: HeatMapNet, box: LungBox, limits: CandidateConfig, device: str = "cpu"
+) -> tuple[list[Candidate], HeatMap]:
+    """Candidates of stage one and the heat map they come from."""
+    heat, radius_mm = heat_map(network, box.grid, device)
+    return peaks(heat, radius_mm, box.lungs, limits), heat

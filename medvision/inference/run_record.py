@@ -1,0 +1,80 @@
+"""`run.json`: how a run went."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Self
+
+from medvision.files import write_text
+from medvision.inference.case import CaseSettings
+from medvision.inference.predictor import Predictor
+from medvision.models.directory import ModelCard
+from medvision.reporting.report import OperatingPoint
+
+PACKAGES = ("medvision", "torch", "monai", "numpy", "scipy", "scikit-image", "pydicom", "highdicom")
+"""Whose version can change a result."""
+
+
+def installed_versions() -> dict[str, str]:
+    """Package to version, Python's too."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def settings_sha256(
+    card: ModelCard, point: OperatingPoint, formats: Collection[str], versions: Mapping[str, str]
+) -> str:
+    """Hash of everything beside the scan that a case's files depend on."""
+    parts = [card.model_dump(mode="json"), point.model_dump(mode="json"), sorted(formats), dict(versions)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run that has begun."""
+
+    out: Path
+    started: datetime
+
+    @classmethod
+    def start(cls, out: Path) -> Self:
+        """Note the time."""
+        return cls(out, datetime.now(UTC))
+
+    def finish(
+        self,
+        predictor: Predictor,
+        settings: CaseSettings,
+        counts: Mapping[str, int],
+        seconds: Mapping[str, float],
+        exit_code: int,
+    ) -> None:
+        """Write `run.json`."""
+        ended = datetime.now(UTC)
+        document = {
+            "schema_version": "1.0",
+            "versions": settings.versions,
+            "model": settings.model.model_dump(mode="json"),
+            "operating_point": settings.operating_point.model_dump(mode="json"),
+            "config_sha256": settings.config_sha256,
+            "device": predictor.device,
+            "counts": dict(counts),
+            "seconds": {stage: round(value, 3) for stage, value in seconds.items()}
+            | {"total": round((ended - self.started).total_seconds(), 3)},
+            "started": self.started.isoformat(timespec="seconds"),
+            "ended": ended.isoformat(timespec="seconds"),
+            "exit_code": exit_code,
+        }
+        write_text(self.out / "run.json", json.dumps(document, indent=2) + "\n")

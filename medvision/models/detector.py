@@ -1,0 +1,48 @@
+"""Both stages of the lite detector as one module, so that one file holds all weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from medvision.config.detection import ProposalConfig
+from medvision.config.second_look import SecondLookConfig
+from medvision.errors import ModelError
+from medvision.models.classifier import NoduleClassifier
+from medvision.models.directory import ModelCard, load_card, load_weights
+from medvision.models.heatmap import HeatMapNet
+
+
+class TwoStageDetector(nn.Module):
+    """Holds stage one (`proposals`) and stage two (`second_look`), which inference calls in turn."""
+
+    def __init__(self, proposals: HeatMapNet, second_look: NoduleClassifier) -> None:
+        super().__init__()
+        self.proposals, self.second_look = proposals, second_look
+
+
+def build_detector(proposals: ProposalConfig, second_look: SecondLookConfig) -> TwoStageDetector:
+    """An untrained detector of the architecture the settings describe."""
+    return TwoStageDetector(
+        HeatMapNet(proposals.channels, proposals.stem), NoduleClassifier.from_config(second_look)
+    )
+
+
+def load_detector(folder: Path) -> tuple[TwoStageDetector, ModelCard]:
+    """Read a model directory.
+
+    Raises:
+        ModelError: the directory is not there, not complete, or its weights do not fit its card.
+    """
+    card = load_card(folder)
+    network = build_detector(card.proposals, card.second_look)
+    try:
+        network.load_state_dict(load_weights(folder, card))
+    except RuntimeError as error:
+        raise ModelError(
+            f"the weights in {folder} do not fit its card: {str(error).splitlines()[0]}"
+        ) from error
+    network.proposals.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return network.eval(), card

@@ -1,0 +1,165 @@
+"""Train the lite detector: proposals, second look, fusion, operating points, model directory."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from medvision.config.base import config_sha256
+from medvision.config.detection import DetectionConfig
+from medvision.datasets.cohort import open_cohort
+from medvision.datasets.labelled import LabelledSeries
+from medvision.datasets.splits import split_by_patient
+from medvision.errors import NothingToDoError
+from medvision.files import make_folder
+from medvision.models.classifier import NoduleClassifier
+from medvision.models.detector import TwoStageDetector
+from medvision.models.directory import ModelCard, save_model
+from medvision.models.heatmap import HeatMapNet
+from medvision.tracking import Run, start_run
+from medvision.training.candidates import SeriesCandidates, find_candidates, second_look_samples
+from medvision.training.model_card import describe_training
+from medvision.training.proposals import train_proposals
+from medvision.training.second_look import train_second_look
+from medvision.training.validation import Validation, validate
+from medvision.training.volumes import TrainingVolume, prepare
+
+logger = logging.getLogger(__name__)
+
+EVALUATION = "evaluation"
+"""FROC on the validation patients, inside the model directory."""
+
+WORK_FOLDER = ".work"
+"""Checkpoints of a training that has not ended, inside the model directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What a training made.
+
+    Attributes:
+        model: the model directory.
+        run_id: MLflow run; None where nothing was recorded.
+        model_version: registered version; None where not registered.
+        metrics: on the validation patients.
+    """
+
+    model: Path
+    run_id: str | None
+    model_version: str | None
+    metrics: dict[str, float]
+
+
+def train(config: DetectionConfig, *, resume: bool = False) -> TrainResult:
+    """Train on the configured cohorts and write a model directory.
+
+    Args:
+        config: everything the result depends on.
+        resume: go on from the checkpoints of an interrupted training.
+
+    Raises:
+        OutputError: the model directory cannot be written.
+        DataError: a cohort that cannot be read, or with fewer than two patients.
+        NothingToDoError: no Series that can be used.
+    """
+    work = make_folder(make_folder(config.output) / WORK_FOLDER)
+    torch.set_float32_matmul_precision("high")
+    training, validation = _split(config)
+    settings = config.model_dump(mode="json", exclude={"tracking"})
+    with start_run(config.tracking, name=config.name, params=settings, tags={"task": config.task}) as run:
+        card, result = _train_stages(config, training, validation, run, work, resume=resume)
+        run.log_metrics(result.metrics)
+        run.log_folder(config.output / EVALUATION, EVALUATION)
+        run.log_folder(config.output, "model")
+        version = run.register("model", config.tracking.register_as) if config.tracking.register_as else None
+    logger.info("model %s version %s written to %s", card.name, card.version, config.output)
+    return TrainResult(config.output, run.run_id, version, dict(result.metrics))
+
+
+def _split(config: DetectionConfig) -> tuple[list[TrainingVolume], list[TrainingVolume]]:
+    """Read all cohorts and part them by patient."""
+    cohort: list[LabelledSeries] = [series for folder in config.data.cohort for series in open_cohort(folder)]
+    training, validation = split_by_patient(cohort, config.data.validation_fraction, config.seed)
+    read = [prepare(part, config.proposals.voxel_mm, config.data.workers) for part in (training, validation)]
+    for name, part in zip(("learn from", "validate on"), read, strict=True):
+        if not any(len(volume.radii_mm) for volume in part):
+            raise NothingToDoError(
+                f"no nodule to {name} among {len(part)} series of {', '.join(map(str, config.data.cohort))}; "
+                "add patients"
+            )
+    return read[0], read[1]
+
+
+def _train_stages(
+    config: DetectionConfig,
+    training: Sequence[TrainingVolume],
+    validation: Sequence[TrainingVolume],
+    run: Run,
+    work: Path,
+    *,
+    resume: bool,
+) -> tuple[ModelCard, Validation]:
+    proposals = train_proposals(
+        training,
+        validation,
+        config.proposals,
+        work / "proposals",
+        seed=config.seed,
+        logger=run.lightning_logger(),
+        resume=resume,
+    )
+    learnt = find_candidates(proposals, training, config, learning=True)
+    held_out = find_candidates(proposals, validation, config, learning=False)
+    second_look = _train_second_look(config, learnt, held_out, run)
+    result = validate(second_look, held_out, config.seed)
+    result.write(config.output / EVALUATION)
+    card = ModelCard(
+        name=config.name,
+        version=config_sha256(config)[:12],
+        task=config.task,
+        proposals=config.proposals,
+        candidates=config.candidates,
+        second_look=config.second_look,
+        fusion=result.fusion,
+        operating_points=result.operating_points,
+        metrics=result.metrics,
+        training=describe_training(training, config, run.run_id),
+        licence=LICENCE,
+    )
+    return _save(config.output, card, proposals, second_look, work), result
+
+
+LICENCE = (
+    "Apache-2.0. The second look starts from EfficientNet-Lite weights (Apache-2.0) trained on ImageNet, "
+    "whose pictures are for non-commercial research."
+)
+
+
+def _train_second_look(
+    config: DetectionConfig,
+    learnt: Sequence[SeriesCandidates],
+    held_out: Sequence[SeriesCandidates],
+    run: Run,
+) -> NoduleClassifier:
+    network, metrics = train_second_look(
+        second_look_samples(learnt),
+        second_look_samples(held_out),
+        config.second_look,
+        logger=run.lightning_logger(),
+        seed=config.seed,
+    )
+    run.log_metrics(metrics)
+    return network
+
+
+def _save(
+    folder: Path, card: ModelCard, proposals: HeatMapNet, second_look: NoduleClassifier, work: Path
+) -> ModelCard:
+    sealed = save_model(folder, card, TwoStageDetector(proposals, second_look))
+    shutil.rmtree(work)
+    return sealed

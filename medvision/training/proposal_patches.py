@@ -1,0 +1,151 @@
+"""Patches for stage one: cut from patients, with simulated nodules added, augmented; and their targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from medvision.config.detection import ProposalConfig
+from medvision.models.heatmap import STRIDE
+from medvision.preprocessing.resample import normalise
+from medvision.simulation.nodules import add_nodule, sample_nodule
+from medvision.training.augmentation import Augmentation
+from medvision.training.volumes import TrainingVolume
+
+AIR_HU = -1000
+PARENCHYMA_HU = (-980.0, -600.0)
+"""Simulated nodules are put where the image shows lung."""
+
+JITTER = 0.3
+"""A nodule's patch is centred off the nodule by up to this share of its edge."""
+
+SIGMA_MM = (1.8, 4.0)
+"""Bounds of the target's Gaussian around a centre; in between it is `SIGMA_SHARE` of the radius."""
+
+SIGMA_SHARE = 0.4
+
+Image = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Nodules in a patch: (N, 3) centres in its voxels and (N,) radii in mm."""
+
+    centers_vox: NDArray[np.float64]
+    radii_mm: NDArray[np.float64]
+
+
+class PatchDataset(Dataset[dict[str, Tensor]]):
+    """Item i is the same for the same seed, whoever asks for it.
+
+    Args:
+        volumes: the patients.
+        config: patch size, shares.
+        length: number of patches.
+        seed: of everything that is drawn.
+        augment: off for validation patches.
+    """
+
+    def __init__(
+        self,
+        volumes: Sequence[TrainingVolume],
+        config: ProposalConfig,
+        *,
+        length: int,
+        seed: int,
+        augment: bool,
+    ) -> None:
+        self.volumes, self.config, self.length, self.seed = volumes, config, length, seed
+        self.augmentation = Augmentation() if augment else None
+        self.with_nodules = [i for i, volume in enumerate(volumes) if len(volume.radii_mm)]
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Image (1, E, E, E) and target (2, E/2, E/2, E/2), for a patch of edge E; see `draw_target`."""
+        random = np.random.default_rng((self.seed, index))
+        volume, corner = self._choose(random)
+        hu = _cut(volume.box.grid.hu, corner, self.config.patch_vox)
+        marks = _marks_inside(volume, corner, self.config.patch_vox)
+        if self.augmentation:
+            marks = _insert(hu, marks, self.config, random)
+        target = draw_target(marks, self.config.patch_vox, self.config.voxel_mm)
+        item = {"image": torch.from_numpy(hu)[None], "target": torch.from_numpy(target)}
+        if self.augmentation:
+            item = self.augmentation(item, random)
+        return {"image": normalise(item["image"]), "target": item["target"]}
+
+    def _choose(self, random: np.random.Generator) -> tuple[TrainingVolume, NDArray[np.int64]]:
+        """Draw a patient and the patch's first corner."""
+        near_nodule = bool(self.with_nodules) and random.random() < self.config.nodule_fraction
+        choice = self.with_nodules if near_nodule else range(len(self.volumes))
+        volume = self.volumes[choice[int(random.integers(len(choice)))]]
+        edge = self.config.patch_vox
+        if near_nodule:
+            center = random.choice(volume.centers_vox) + random.uniform(-JITTER, JITTER, 3) * edge
+        else:
+            center = volume.random_lung_voxel(random)
+        return volume, np.rint(center - edge / 2).astype(np.int64)
+
+
+def _cut(hu: Tensor, corner: NDArray[np.int64], edge: int) -> Image:
+    """A cube, with air where it leaves the box."""
+    patch = np.full((edge,) * 3, AIR_HU, dtype=np.float32)
+    low, high = np.maximum(corner, 0), np.minimum(corner + edge, hu.shape)
+    if (high > low).all():
+        there = tuple(slice(a, b) for a, b in zip(low - corner, high - corner, strict=True))
+        here = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        patch[there] = hu[here].numpy()
+    return patch
+
+
+def _marks_inside(volume: TrainingVolume, corner: NDArray[np.int64], edge: int) -> Marks:
+    centers = volume.centers_vox - corner
+    near = ((centers > -edge / 4) & (centers < edge * 1.25)).all(axis=1)
+    return Marks(centers[near], volume.radii_mm[near])
+
+
+def _insert(hu: Image, marks: Marks, config: ProposalConfig, random: np.random.Generator) -> Marks:
+    """Paint simulated nodules into parenchyma, none on top of another."""
+    affine = np.diag([config.voxel_mm] * 3 + [1.0])[:, [2, 1, 0, 3]]
+    lung = np.flatnonzero((hu > PARENCHYMA_HU[0]) & (hu < PARENCHYMA_HU[1]))
+    centers, radii = list(marks.centers_vox), list(marks.radii_mm)
+    for _ in range(random.poisson(config.inserted_nodules) if len(lung) else 0):
+        center = np.array(np.unravel_index(random.choice(lung), hu.shape), dtype=np.float64) + random.uniform(
+            -0.5, 0.5, 3
+        )
+        x, y, z = (affine[:3, :3] @ center).tolist()
+        nodule = sample_nodule(random, (x, y, z))
+        radius = nodule.diameter_mm / 2
+        if all(
+            np.linalg.norm(center - c) * config.voxel_mm > radius + r
+            for c, r in zip(centers, radii, strict=True)
+        ):
+            add_nodule(hu, affine, nodule)
+            centers.append(center)
+            radii.append(radius)
+    return Marks(np.array(centers).reshape(-1, 3), np.array(radii))
+
+
+def draw_target(marks: Marks, edge: int, voxel_mm: float) -> Image:
+    """Heat (1 where a centre is, Gaussian around it) and log radius in mm where the heat exceeds 0.5."""
+    size = edge // STRIDE
+    target = np.zeros((2, size, size, size), dtype=np.float32)
+    axes = np.meshgrid(*[np.arange(size, dtype=np.float32)] * 3, indexing="ij", sparse=True)
+    for center, radius in zip((marks.centers_vox - 0.5) / STRIDE, marks.radii_mm, strict=True):
+        nearest = np.rint(center).astype(int)
+        sigma = np.clip(radius * SIGMA_SHARE, *SIGMA_MM) / (voxel_mm * STRIDE)
+        squared = sum((axis - c) ** 2 for axis, c in zip(axes, center, strict=True))
+        heat = np.exp(-squared / (2 * sigma**2))
+        if ((nearest >= 0) & (nearest < size)).all():
+            heat[tuple(nearest)] = 1.0
+        target[1][(heat > 0.5) & (heat > target[0])] = np.log(radius)
+        np.maximum(target[0], heat, out=target[0])
+    return target

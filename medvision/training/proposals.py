@@ -1,0 +1,137 @@
+"""Training of stage one: CenterNet's losses on heat map and log radius (arXiv:1904.07850, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from medvision.config.detection import ProposalConfig
+from medvision.models.heatmap import HeatMapNet
+from medvision.models.precision import inference_dtype
+from medvision.training.lightning_warnings import without_expected_warnings
+from medvision.training.proposal_patches import PatchDataset
+from medvision.training.step_progress import StepProgress
+from medvision.training.volumes import TrainingVolume
+
+RADIUS_WEIGHT = 0.1
+"""Weight of the radius loss beside the heat-map loss, as in CenterNet."""
+
+MONITOR = "proposals/validation_loss"
+VALIDATION_PATCHES = 48
+EPSILON = 1e-4
+
+
+def heat_map_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Loss of (B, 2, D, H, W) logits against targets of the same shape (heat, log radius), per nodule.
+
+    Focal exponent 2 and penalty exponent 4 (CenterNet, equation 1).
+    """
+    heat, probability = target[:, 0], logits[:, 0].sigmoid().clamp(EPSILON, 1 - EPSILON)
+    centers = heat == 1
+    found = (1 - probability) ** 2 * probability.log() * centers
+    elsewhere = (1 - heat) ** 4 * probability**2 * (1 - probability).log() * ~centers
+    nodules = centers.sum().clamp(min=1)
+    near = heat > 0.5
+    radius = (logits[:, 1] - target[:, 1]).abs().mul(near).sum() / near.sum().clamp(min=1)
+    return -(found.sum() + elsewhere.sum()) / nodules + RADIUS_WEIGHT * radius
+
+
+class ProposalModule(pl.LightningModule):
+    """One-cycle AdamW on `HeatMapNet`."""
+
+    def __init__(self, config: ProposalConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.network: HeatMapNet = HeatMapNet(config.channels, config.stem)
+        self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+    def training_step(self, batch: dict[str, Tensor]) -> Tensor:
+        """Loss of one batch of patches."""
+        loss = heat_map_loss(self.network(batch["image"]).float(), batch["target"])
+        self.log("proposals/train_loss", loss)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor]) -> None:
+        """Loss of the validation patches, which are always the same."""
+        loss = heat_map_loss(self.network(batch["image"]).float(), batch["target"])
+        self.log(MONITOR, loss, batch_size=len(batch["image"]))
+
+    def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
+        """AdamW with a one-cycle schedule over all steps."""
+        optimiser = torch.optim.AdamW(
+            self.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, self.config.learning_rate, total_steps=self.config.steps + 1, pct_start=0.15
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def train_proposals(
+    training: Sequence[TrainingVolume],
+    validation: Sequence[TrainingVolume],
+    config: ProposalConfig,
+    folder: Path,
+    *,
+    seed: int,
+    logger: Logger | None = None,
+    resume: bool = False,
+) -> HeatMapNet:
+    """Train stage one and return the network of the best validation loss.
+
+    Args:
+        training: patients to learn from.
+        validation: patients that choose the checkpoint.
+        config: network and schedule.
+        folder: for checkpoints; with `resume` the last one there is gone on from.
+        seed: of weights and patches.
+        logger: where Lightning logs; nowhere when None.
+        resume: go on after an interruption.
+    """
+    pl.seed_everything(seed, verbose=False)
+    module = ProposalModule(config)
+    best = ModelCheckpoint(folder, "best", monitor=MONITOR, save_last=True, enable_version_counter=False)
+    stop = EarlyStopping(MONITOR, patience=config.patience)
+    progress = StepProgress("train proposals", config.steps, MONITOR)
+    last = folder / "last.ckpt"
+    with without_expected_warnings():
+        _trainer(config, folder, [best, stop, progress], logger).fit(
+            module,
+            _loader(training, config, config.steps * config.batch_size, seed, augment=True),
+            _loader(validation, config, VALIDATION_PATCHES, seed, augment=False),
+            ckpt_path=str(last) if resume and last.is_file() else None,
+        )
+    module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+    return module.network.eval()
+
+
+def _trainer(
+    config: ProposalConfig, folder: Path, callbacks: list[Callback], logger: Logger | None
+) -> pl.Trainer:
+    half = inference_dtype("cuda" if torch.cuda.is_available() else "cpu") == torch.bfloat16
+    return pl.Trainer(
+        max_epochs=1,
+        val_check_interval=min(config.validate_every, config.steps),
+        precision="bf16-mixed" if half else "32-true",
+        default_root_dir=folder,
+        callbacks=callbacks,
+        logger=logger or False,
+        log_every_n_steps=10,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        num_sanity_val_steps=0,
+    )
+
+
+def _loader(
+    volumes: Sequence[TrainingVolume], config: ProposalConfig, length: int, seed: int, *, augment: bool
+) -> DataLoader[dict[str, Tensor]]:
+    patches = PatchDataset(volumes, config, length=length, seed=seed, augment=augment)
+    return DataLoader(patches, config.batch_size, num_workers=1, persistent_workers=True, prefetch_factor=8)

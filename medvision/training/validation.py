@@ -1,0 +1,107 @@
+"""The trained stages on patients that neither has learnt from: fusion, FROC of both, operating points."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from medvision.evaluation.froc import FrocResult, froc
+from medvision.evaluation.plot import plot_froc
+from medvision.files import make_folder, write_text
+from medvision.findings import Candidate
+from medvision.inference.fusion import fit_fusion
+from medvision.inference.predictor import judge
+from medvision.models.classifier import NODULE, NoduleClassifier
+from medvision.models.directory import Fusion, OperatingPoint
+from medvision.training.candidates import SeriesCandidates
+
+BOOTSTRAPS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What the validation patients say.
+
+    Attributes:
+        fusion: how both stages become one probability.
+        two_stage: FROC of the fused probability.
+        proposals: FROC of stage one alone.
+        operating_points: one for each of LUNA16's false-positive rates that the candidates reach.
+    """
+
+    fusion: Fusion
+    two_stage: FrocResult
+    proposals: FrocResult
+    operating_points: tuple[OperatingPoint, ...]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """For the model card and the tracked run."""
+        _, lower, upper = self.two_stage.cpm_interval or (self.two_stage.cpm,) * 3
+        return {
+            "validation/cpm": self.two_stage.cpm,
+            "validation/cpm_lower": lower,
+            "validation/cpm_upper": upper,
+            "validation/cpm_proposals_only": self.proposals.cpm,
+            "validation/scans": float(self.two_stage.n_scans),
+            "validation/nodules": float(self.two_stage.n_nodules),
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write both FROCs as JSON and the fused one as a picture."""
+        make_folder(folder)
+        write_text(folder / "froc.json", json.dumps(self.two_stage.to_dict(), indent=2) + "\n")
+        write_text(folder / "froc_proposals.json", json.dumps(self.proposals.to_dict(), indent=2) + "\n")
+        plot_froc(self.two_stage, folder / "froc.png")
+
+
+def validate(second_look: NoduleClassifier, held_out: Sequence[SeriesCandidates], seed: int) -> Validation:
+    """Fit the fusion on the held-out candidates and measure both stages on them.
+
+    Three numbers are fitted (the fusion), so the two-stage figures are slightly optimistic; figures to quote
+    come from `medvision evaluate` on patients that were no part of the training at all.
+    """
+    logits = [_logits(second_look, one) for one in held_out]
+    first = np.array([c.proposal_probability for one in held_out for c in one.candidates])
+    is_nodule = np.concatenate([one.is_nodule for one in held_out])
+    fusion = fit_fusion(first, np.concatenate(logits)[:, NODULE].astype(np.float64), is_nodule)
+    proposed = {one.series.series_instance_uid: one.candidates for one in held_out}
+    judged = {
+        one.series.series_instance_uid: judge(one.candidates, value, fusion)
+        for one, value in zip(held_out, logits, strict=True)
+    }
+    two_stage = _froc(judged, held_out, seed)
+    return Validation(fusion, two_stage, _froc(proposed, held_out, seed), _operating_points(two_stage))
+
+
+def _logits(second_look: NoduleClassifier, one: SeriesCandidates) -> np.ndarray:
+    """(N, 2)."""
+    if not one.candidates:
+        return np.zeros((0, 2), dtype=np.float32)
+    with torch.inference_mode():
+        return np.asarray(second_look(torch.from_numpy(one.views).float()).numpy())
+
+
+def _froc(
+    candidates: Mapping[str, Sequence[Candidate]], held_out: Sequence[SeriesCandidates], seed: int
+) -> FrocResult:
+    annotations = [annotation for one in held_out for annotation in one.series.annotations]
+    return froc(candidates, annotations, list(candidates), bootstrap=BOOTSTRAPS, seed=seed)
+
+
+def _operating_points(result: FrocResult) -> tuple[OperatingPoint, ...]:
+    """The lowest threshold that keeps within each false-positive rate."""
+    curve = result.curve
+    last = [int(np.flatnonzero(curve.fp_per_scan <= rate)[-1]) for rate in result.fp_per_scan]
+    return tuple(
+        OperatingPoint(
+            fp_per_scan=rate, threshold=float(curve.threshold[i]), sensitivity=float(curve.sensitivity[i])
+        )
+        for rate, i in zip(result.fp_per_scan, last, strict=True)
+        if np.isfinite(curve.threshold[i])
+    )

@@ -1,0 +1,84 @@
+"""Training patients in memory: the lungs' box at the network's spacing, and where the nodules are in it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medvision.datasets.labelled import LabelledSeries
+from medvision.geometry import lps_to_voxel, spacing_mm, voxel_to_lps
+from medvision.inference.proposals import LungBox, lung_box
+from medvision.preprocessing.resample import Isotropic
+from medvision.progress import track
+from medvision.volumes import Scan
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingVolume:
+    """One Series, ready for patches.
+
+    Attributes:
+        series: where it comes from.
+        box: lungs and isotropic HU (int16, to halve the memory).
+        centers_vox: (N, 3) nodule centres in the isotropic grid.
+        radii_mm: (N,).
+        spacing_mm: of the original Volume.
+        attributes: DICOM attributes that the model card reports.
+    """
+
+    series: LabelledSeries
+    box: LungBox
+    centers_vox: NDArray[np.float64]
+    radii_mm: NDArray[np.float64]
+    spacing_mm: tuple[float, float, float]
+    attributes: dict[str, str]
+
+    def random_lung_voxel(self, random: np.random.Generator) -> NDArray[np.int64]:
+        """A voxel of the isotropic grid in the lungs; every lung voxel is as likely."""
+        lungs = self.box.lungs
+        index = np.flatnonzero(lungs.labels)
+        coarse = np.array(np.unravel_index(random.choice(index), lungs.labels.shape)) + random.uniform(
+            -0.5, 0.5, 3
+        )
+        return np.rint(lps_to_voxel(self.box.grid.affine, voxel_to_lps(lungs.affine, coarse))).astype(
+            np.int64
+        )
+
+
+def prepare(cohort: Sequence[LabelledSeries], voxel_mm: float, workers: int) -> list[TrainingVolume]:
+    """Read and resample every Series; one that cannot be read is named in the log and left out."""
+    with ThreadPoolExecutor(workers) as pool:
+        volumes = pool.map(lambda series: _prepare_or_none(series, voxel_mm), cohort)
+        return [volume for volume in track(volumes, "read scans", len(cohort)) if volume is not None]
+
+
+def _prepare_or_none(series: LabelledSeries, voxel_mm: float) -> TrainingVolume | None:
+    try:
+        return prepare_one(series, series.load(), voxel_mm)
+    except (OSError, ValueError) as error:
+        logger.warning("left out of the training: series %s: %s", series.series_instance_uid, error)
+        return None
+
+
+def prepare_one(series: LabelledSeries, scan: Scan, voxel_mm: float) -> TrainingVolume:
+    """Find the lungs and resample their box."""
+    box = lung_box(scan.volume, voxel_mm)
+    small = Isotropic(box.grid.hu.round().to(torch.int16), box.grid.affine)
+    centers = np.array([a.center_lps_mm for a in series.annotations], dtype=np.float64).reshape(-1, 3)
+    radii = np.array([a.diameter_mm / 2 for a in series.annotations], dtype=np.float64)
+    return TrainingVolume(
+        series=series,
+        box=LungBox(box.lungs, small),
+        centers_vox=lps_to_voxel(small.affine, centers),
+        radii_mm=radii,
+        spacing_mm=spacing_mm(scan.volume.affine),
+        attributes=dict(scan.attributes),
+    )
