@@ -1,13 +1,10 @@
-PYTHON ?= python3
+# The oldest Python of those supported that is there: the pins are resolved for it.
+PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(if $(shell python$(v) -c "print(1)" 2>/dev/null),python$(v))) python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed
 DEVELOPING := $(VENV)/.developing
-
-export PREFECT_LOGGING_EXTRA_LOGGERS := medvision
-export DO_NOT_TRACK := 1
-export MLFLOW_DISABLE_TELEMETRY := true
 
 .PHONY: help install demo test lint bench clean
 help: ## show this list
@@ -16,12 +13,14 @@ help: ## show this list
 install: $(INSTALLED) ## make .venv and install the pinned packages
 
 $(INSTALLED): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --constraint constraints.txt --editable '.[all]'
+	@echo "installing the pinned packages into $(VENV): one or two minutes"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --constraint constraints.txt --editable '.[all]'
 	@touch $@
 
 $(DEVELOPING): $(INSTALLED)
-	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@echo "installing the test tools"
+	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 demo: install ## simulate, ingest, train, infer, evaluate and report, in demo/

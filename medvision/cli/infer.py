@@ -69,7 +69,14 @@ def _check_device(_: click.Context, __: click.Parameter, device: str) -> str:
     "--threshold", type=click.FloatRange(0, 1), metavar="P", help="Report findings from probability P on."
 )
 @options.resume
-@options.workers
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Scans to read ahead.",
+)
 @options.common
 def infer(  # noqa: PLR0913  one argument an option
     sources: tuple[Path, ...],
@@ -79,7 +86,7 @@ def infer(  # noqa: PLR0913  one argument an option
     device: str,
     fp_per_scan: float | None,
     threshold: float | None,
-    workers: int | None,
+    workers: int,
     *,
     resume: bool,
     as_json: bool,
@@ -108,9 +115,12 @@ def infer(  # noqa: PLR0913  one argument an option
         fp_per_scan=fp_per_scan,
         threshold=threshold,
         resume=resume,
-        workers=options.count_workers(workers),
+        workers=workers,
     )
     record = {"exit_code": result.exit_code, "counts": result.counts, "worklist": result.worklist}
-    counts = ", ".join(f"{number} {name}" for name, number in result.counts.items())
-    show(record, [counts, f"worklist: {result.worklist}"], as_json=as_json)
+    lines = [", ".join(f"{number} {name}" for name, number in result.counts.items())]
+    if result.exit_code:
+        lines.append(f"not every series could be used; see {out / 'problems.csv'} and {out / 'series.csv'}")
+    record = {"exit_code": result.exit_code, "counts": result.counts, "worklist": result.worklist}
+    show(record, [*lines, f"worklist: {result.worklist}"], as_json=as_json)
     return result.exit_code
