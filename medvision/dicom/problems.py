@@ -20,6 +20,7 @@ Reason = Literal[
     "bad_archive",  # an archive that is damaged, encrypted or nested too deeply
     "archive_too_large",  # an archive that unpacks to more than is safe
     "unsafe_member",  # an archive member that is a link or device
+    "series_failed",  # a series whose files are good, but that could not be analysed
 ]
 
 
