@@ -29,8 +29,8 @@ def open_cohort(folder: Path) -> tuple[LabelledSeries, ...]:
     """Find the scans of a labelled cohort; none is decoded yet.
 
     Args:
-        folder: made by `medvision simulate`, or a STORE of `medvision ingest`, a folder of DICOM or of LUNA16's
-            `.mhd` files with `annotations.csv`. Where there is a `seriesuids.csv`, only its Series count.
+        folder: made by `medvision simulate`, or a STORE, a folder of DICOM or of LUNA16's `.mhd` files, with
+            `annotations.csv` in it. Where there is a `seriesuids.csv`, only its Series count.
 
     Returns:
         One a Series, with or without nodules, in the order of their UIDs.

@@ -46,8 +46,8 @@ class Events:
     Attributes:
         scan: (n,) index of the scan.
         is_nodule: (n,) a nodule found, or else a false mark.
-        threshold: (k,) each distinct score, falling.
-        last: (k,) last event of each distinct score.
+        threshold: (k,) scores at which the curve can bend, falling.
+        first: (k,) first event below the threshold before it; with equal scores in one step.
         missed_scan: (m,) scan of each nodule that is never found.
         n_scans: scans, those without nodules and marks too.
     """
@@ -55,7 +55,7 @@ class Events:
     scan: NDArray[np.int64]
     is_nodule: NDArray[np.bool_]
     threshold: Floats
-    last: NDArray[np.int64]
+    first: NDArray[np.int64]
     missed_scan: NDArray[np.int64]
     n_scans: int
 
@@ -67,11 +67,10 @@ class Events:
         probability = np.concatenate([matching.nodule_probability[found], matching.false_probability])
         scan = np.concatenate([matching.nodule_scan[found], matching.false_scan])
         order = np.argsort(-probability, kind="stable")
-        probability = probability[order]
-        last = np.flatnonzero(np.append(np.diff(probability) != 0, np.ones(min(1, len(order)), dtype=bool)))
-        return cls(
-            scan[order], order < n_found, probability[last], last, matching.nodule_scan[~found], n_scans
-        )
+        is_nodule, probability = order < n_found, probability[order]
+        last = _bends(is_nodule, probability)
+        first = np.insert(last[:-1] + 1, 0, 0) if len(last) else last
+        return cls(scan[order], is_nodule, probability[last], first, matching.nodule_scan[~found], n_scans)
 
     def curve(self, scan_weight: Floats | None = None) -> FrocCurve:
         """The curve, with each scan counted as often as its weight says.
@@ -84,8 +83,8 @@ class Events:
         """
         weight = np.ones(self.n_scans) if scan_weight is None else scan_weight
         event_weight = weight[self.scan]
-        found = np.cumsum(np.where(self.is_nodule, event_weight, 0.0))[self.last]
-        false = np.cumsum(np.where(self.is_nodule, 0.0, event_weight))[self.last]
+        found = np.cumsum(np.add.reduceat(event_weight * self.is_nodule, self.first))
+        false = np.cumsum(np.add.reduceat(event_weight * ~self.is_nodule, self.first))
         n_nodules = found[-1:].sum() + weight[self.missed_scan].sum()
         corners = _corners(found, false)
         fp_per_scan = _fraction(false) * false[-1:].sum() / weight.sum()
@@ -95,6 +94,20 @@ class Events:
             np.insert(sensitivity[corners], 0, 0.0 if n_nodules else np.nan),
             np.insert(self.threshold[corners], 0, np.inf),
         )
+
+
+def _bends(is_nodule: NDArray[np.bool_], probability: Floats) -> NDArray[np.int64]:
+    """Last event of each distinct score at which the curve can bend, whatever the weights.
+
+    Between two scores without a nodule it runs level, which leaves a small part of all events.
+    """
+    if not len(probability):
+        return np.empty(0, dtype=np.int64)
+    last = np.flatnonzero(np.append(np.diff(probability) != 0, True))
+    climbs = np.logical_or.reduceat(is_nodule, np.insert(last[:-1] + 1, 0, 0))
+    bends = climbs | np.append(climbs[1:], True)
+    bends[0] = True
+    return np.asarray(last[bends])
 
 
 def _corners(found: Floats, false: Floats) -> NDArray[np.bool_]:
