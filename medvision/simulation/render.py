@@ -1,0 +1,253 @@
+"""A phantom's HU on any axial grid, before and after the scanner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.geometry import Affine
+from medvision.simulation.fields import Fields, build_fields, placed
+from medvision.simulation.mediastinum import MAIN_BRONCHI, TRACHEA
+from medvision.simulation.nodules import add_nodule
+from medvision.simulation.phantom import Grid, Phantom
+from medvision.simulation.shapes import Field
+from medvision.simulation.skeleton import spine_distance
+from medvision.simulation.tubes import Tubes, add_coverage, join
+
+Image = NDArray[np.float32]
+
+AIR_HU = -1000.0
+FIELD_SPACING_MM = {"full": 2.0, "small": 3.0}
+LONGEST_SUBSLICE_MM = {"full": 1.0, "small": 1.6}
+SLAB_SUBSLICES = 24
+FISSURE_HALF_MM, FISSURE_HU = 0.45, -550.0
+WALL_HU, LUMEN_HU = 0.0, -985.0
+
+
+def render(phantom: Phantom, grid: Grid) -> Image:
+    """Noiseless HU of a patient, as an ideal scanner with this grid would see it.
+
+    Each slice is the mean over its thickness (the distance between slices), each voxel holds its tissues' shares.
+
+    Args:
+        phantom: the patient.
+        grid: axial: slices along +z, rows along +y, columns along +x.
+
+    Returns:
+        float32, slice, row, column order.
+    """
+    return np.concatenate([slab for _, slab in render_slabs(phantom, grid)])
+
+
+def render_slabs(phantom: Phantom, grid: Grid) -> Iterator[tuple[int, Image]]:
+    """The same a few slices at a time: index of the first one, and their HU."""
+    bottom, step = float(grid.affine[2, 3]), float(grid.affine[2, 0])
+    scene = _Scene(phantom, _fields(phantom, bottom, bottom + step * grid.shape[0]))
+    fine = int(np.ceil(step / LONGEST_SUBSLICE_MM[phantom.size] - 1e-6))
+    rows = max(SLAB_SUBSLICES // fine, 1)
+    for first in range(0, grid.shape[0], rows):
+        count = min(rows, grid.shape[0] - first)
+        affine = grid.affine.copy()
+        affine[2, 0] = step / fine
+        affine[2, 3] = bottom + step * (first - 0.5 + 0.5 / fine)
+        slab = scene.paint((count * fine, *grid.shape[1:]), affine)
+        yield first, slab.reshape(count, fine, *grid.shape[1:]).mean(axis=1)
+
+
+def _fields(phantom: Phantom, bottom: float, top: float) -> Fields:
+    return build_fields(
+        phantom.thorax,
+        phantom.patient,
+        (bottom, top),
+        FIELD_SPACING_MM[phantom.size],
+        seed=phantom.seed * 100_003 + phantom.index,
+    )
+
+
+@dataclass(frozen=True)
+class _Interpolator:
+    """Linear interpolation of coarse fields on the slices, rows and columns of a finer axial grid."""
+
+    coarse: Affine
+    shape: tuple[int, int, int]
+    affine: Affine
+
+    def __call__(self, field: Image) -> Image:
+        for axis in range(3):
+            field = self._along(field, axis)
+        return field
+
+    def _along(self, field: Image, axis: int) -> Image:
+        row = 2 - axis
+        step = float(self.coarse[row, axis])
+        place = self.affine[row, 3] + np.arange(self.shape[axis]) * self.affine[row, axis]
+        place = np.clip((place - self.coarse[row, 3]) / step, 0, field.shape[axis] - 1.001)
+        low = place.astype(np.intp)
+        share = (place - low).astype(np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
+        lower = field.take(low, axis)
+        upper = field.take(low + 1, axis)
+        upper -= lower
+        upper *= share
+        lower += upper
+        return lower
+
+
+class _Scene:
+    """A phantom with its coarse fields, ready to be painted slab by slab."""
+
+    def __init__(self, phantom: Phantom, fields: Fields) -> None:
+        self.phantom = phantom
+        self.fields = fields
+        chest = phantom.thorax.mediastinum
+        large = placed(phantom.thorax, chest.tubes(TRACHEA, *MAIN_BRONCHI))
+        self.airways = join([large, phantom.trees.airways])
+        self.walls = join([large.resized(1.0, 1.4), phantom.trees.airways.resized(1.12, 0.45)])
+        self.vessels = phantom.trees.vessels
+
+    def paint(self, shape: tuple[int, int, int], affine: Affine) -> Image:
+        """HU of the sub-slices of a slab."""
+        at = _Interpolator(self.fields.affine, shape, affine)
+        edge = float(affine[0, 2])
+        hu = at(self.fields.soft)
+        self._bones(hu, affine)
+        lung = _share(at(self.fields.lung), edge)
+        if lung.any():
+            inner = self._lung(at, affine)
+            inner -= hu
+            inner *= lung
+            hu += inner
+        self._lookalikes(hu, affine)
+        self._airways(hu, affine)
+        for item in self.phantom.nodules:
+            add_nodule(hu, affine, item.nodule)
+        body = _share(at(self.fields.body), edge)
+        hu -= AIR_HU
+        hu *= body
+        hu += AIR_HU
+        self._table(hu, affine)
+        return hu
+
+    def _lung(self, at: _Interpolator, affine: Affine) -> Image:
+        """Parenchyma, emphysema, fissures and vessels."""
+        hu = at(self.fields.parenchyma)
+        _cover(hu, affine, self.phantom.bubbles, -965.0)
+        for field in (self.fields.oblique, self.fields.horizontal):
+            thin = np.clip(1 - np.abs(at(field)) / np.float32(2 * FISSURE_HALF_MM), 0, 1)
+            hu += thin * np.float32(0.55 * (FISSURE_HU + 870))
+        _raise(hu, affine, self.vessels, self.phantom.patient.tissues.venous_blood)
+        return hu
+
+    def _bones(self, hu: Image, affine: Affine) -> None:
+        tissues = self.phantom.patient.tissues
+        skeleton = self.phantom.skeleton
+        _raise(hu, affine, skeleton.cartilage, 95.0)
+        _raise(hu, affine, skeleton.bones, tissues.cortex)
+        _cover(hu, affine, skeleton.bones.resized(1.0, -1.1), tissues.marrow)
+        _raise(hu, affine, self.phantom.calcifications, 600.0)
+        self._spine(hu, affine)
+
+    def _spine(self, hu: Image, affine: Affine) -> None:
+        """Vertebrae, computed in the box around them only."""
+        thorax = self.phantom.thorax
+        low, high = thorax.place(np.array([[-52.0, 40, 0], [52, 160, 0]]))
+        x = affine[0, 3] + affine[0, 2] * np.arange(hu.shape[2], dtype=np.float32)
+        y = affine[1, 3] + affine[1, 1] * np.arange(hu.shape[1], dtype=np.float32)
+        z = affine[2, 3] + affine[2, 0] * np.arange(hu.shape[0], dtype=np.float32)
+        columns = slice(*np.searchsorted(x, (low[0], high[0])))
+        rows = slice(*np.searchsorted(y, (low[1], high[1])))
+        at = tuple(
+            axis.astype(np.float32)
+            for axis in (x[columns][None, None], y[rows][None, :, None], z[:, None, None])
+        )
+        distance = spine_distance(thorax, (at[0], at[1], at[2]))
+        part = hu[:, rows, columns]
+        tissues = self.phantom.patient.tissues
+        marrow = np.clip((-distance - 0.8) / 1.6, 0, 1)
+        bone = tissues.cortex + marrow * (tissues.marrow - tissues.cortex)
+        part += _share(distance, float(affine[0, 2])) * (bone.astype(np.float32) - part)
+
+    def _lookalikes(self, hu: Image, affine: Affine) -> None:
+        for item in self.phantom.lookalikes:
+            if item.kind == "motion":
+                _double(hu, affine, item.center_lps_mm, item.size_mm)
+            elif item.kind != "mucus_plug":
+                _raise(hu, affine, item.tubes, item.hu)
+
+    def _airways(self, hu: Image, affine: Affine) -> None:
+        _raise(hu, affine, self.walls, WALL_HU)
+        _cover(hu, affine, self.airways, LUMEN_HU)
+        for item in self.phantom.lookalikes:
+            if item.kind == "mucus_plug":
+                _raise(hu, affine, item.tubes, item.hu)
+
+    def _table(self, hu: Image, affine: Affine) -> None:
+        """A curved couch: a dense shell around foam, below the patient's back."""
+        x = affine[0, 3] + affine[0, 2] * np.arange(hu.shape[2], dtype=np.float32)
+        y = affine[1, 3] + affine[1, 1] * np.arange(hu.shape[1], dtype=np.float32)
+        top = self._table_height() - (x / 95) ** 2 * 5
+        depth = y[:, None] - top[None, :]
+        shell = np.clip(1.5 - np.abs(depth), 0, 1) + np.clip(1.5 - np.abs(depth - 28), 0, 1)
+        foam = (depth > 0) & (depth < 28)
+        couch = (np.where(foam, 60, 0) + shell * 420).astype(np.float32)
+        couch *= np.abs(x) < 215
+        hu += np.where(hu < -900, couch, 0)
+
+    def _table_height(self) -> float:
+        thorax = self.phantom.thorax
+        return float(138 * thorax.scale[1] + 0.65 * thorax.fat_mm)
+
+
+def _share(distance: Field, edge_mm: float) -> Image:
+    """Share of each voxel inside a surface."""
+    return np.asarray(np.clip(0.5 - distance / np.float32(edge_mm), 0, 1), np.float32)
+
+
+def _near(tubes: Tubes, shape: tuple[int, ...], affine: Affine) -> Tubes:
+    """Only the tubes that reach a slab."""
+    low = affine[2, 3] - affine[2, 0]
+    high = low + affine[2, 0] * (shape[0] + 1)
+    reach = np.maximum(tubes.start_radius_mm, tubes.end_radius_mm) + 1
+    heights = np.stack([tubes.start_mm[:, 2], tubes.end_mm[:, 2]])
+    return tubes.take((heights.min(axis=0) - reach < high) & (heights.max(axis=0) + reach > low))
+
+
+def _coverage(tubes: Tubes, shape: tuple[int, ...], affine: Affine) -> Image | None:
+    tubes = _near(tubes, shape, affine)
+    tubes = tubes.take(np.minimum(tubes.start_radius_mm, tubes.end_radius_mm) > 0)
+    if not len(tubes):
+        return None
+    coverage = np.zeros(shape, np.float32)
+    add_coverage(coverage, affine, tubes)
+    return coverage
+
+
+def _cover(hu: Image, affine: Affine, tubes: Tubes, value: float) -> None:
+    """Replace what is inside tubes."""
+    coverage = _coverage(tubes, hu.shape, affine)
+    if coverage is not None:
+        hu += coverage * (np.float32(value) - hu)
+
+
+def _raise(hu: Image, affine: Affine, tubes: Tubes, value: float) -> None:
+    """Paint tubes where they are denser than what is there."""
+    coverage = _coverage(tubes, hu.shape, affine)
+    if coverage is not None:
+        hu += coverage * np.maximum(np.float32(value) - hu, 0)
+
+
+def _double(hu: Image, affine: Affine, center_mm: tuple[float, float, float], size_mm: float) -> None:
+    """Overlay a shifted copy of the image around a point: the double contours of a moving heart."""
+    z, y, x = (affine[2 - k, 3] + affine[2 - k, k] * np.arange(hu.shape[k]) for k in range(3))
+    squared = (
+        ((z - center_mm[2]) / 12)[:, None, None] ** 2
+        + ((y - center_mm[1]) / size_mm)[None, :, None] ** 2
+        + ((x - center_mm[0]) / size_mm)[None, None, :] ** 2
+    )
+    if squared.min() > 2:
+        return
+    weight = (0.5 * np.exp(-squared * 2)).astype(np.float32)
+    shift = int(np.ceil(2.5 / affine[0, 2]))
+    hu += weight * (np.roll(hu, shift, axis=2) - hu)

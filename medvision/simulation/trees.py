@@ -1,0 +1,106 @@
+"""Pulmonary arteries, veins and airways that fill the lobes. Patient's LPS mm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.simulation.thorax import LOBES, Thorax, lobe_index, lung_distance
+from medvision.simulation.tubes import Tubes, join
+from medvision.simulation.vessels import Territory, fill_tree
+
+Points = NDArray[np.float64]
+
+PLEURAL_GAP_MM = 3.0
+"""Vessels end about this far from the pleura."""
+ARTERY_END_MM, VEIN_END_MM = 0.38, 0.40
+AIRWAY_SMALLEST_MM = 0.75
+
+# Where the lobar branches leave the hilum, reference mm: artery, bronchus, vein by lobe, in the order of LOBES.
+_ARTERY_ROOTS = np.array([[-36.0, 8, -8], [-40, 6, -36], [-42, 18, -38], [42, 10, 4], [46, 22, -26]])
+_AIRWAY_ROOTS = np.array([[-32.0, 24, -8], [-42, 14, -40], [-42, 24, -42], [42, 22, -12], [48, 30, -34]])
+_VEIN_ROOTS = np.array([[-38.0, 0, -28], [-38, 0, -38], [-40, 22, -58], [42, 0, -22], [42, 28, -54]])
+_LOBE_AWAY = np.array(
+    [[-0.7, -0.1, 1.0], [-0.8, -1.0, -0.5], [-0.5, 0.3, -1.0], [0.7, -0.4, 0.8], [0.5, 0.3, -1.0]]
+)
+_ROOT_LIMIT_MM = 6.5
+
+
+@dataclass(frozen=True)
+class Trees:
+    """What runs through the lungs.
+
+    Attributes:
+        arteries: with radii of the blood.
+        veins: likewise.
+        airways: with radii of the lumen.
+    """
+
+    arteries: Tubes
+    veins: Tubes
+    airways: Tubes
+
+    @property
+    def vessels(self) -> Tubes:
+        """Arteries and veins."""
+        return join([self.arteries, self.veins])
+
+
+def sample_lung_points(rng: np.random.Generator, thorax: Thorax, count: int, depth_mm: float) -> Points:
+    """Draw (count, 3) points evenly over both lungs, at least `depth_mm` inside the pleura."""
+    low, high = thorax.place(np.array([[-140.0, -105, -190], [140, 105, 112]]))
+    found: list[Points] = []
+    total = 0
+    while total < count:
+        points = rng.uniform(low, high, (3 * count, 3))
+        inside = lung_distance(thorax, (points[:, 0], points[:, 1], points[:, 2])) < -depth_mm
+        found.append(points[inside])
+        total += int(inside.sum())
+    return np.concatenate(found)[:count]
+
+
+def grow_trees(rng: np.random.Generator, thorax: Thorax, ends: int) -> Trees:
+    """Grow all trees of a patient.
+
+    Args:
+        rng: source of randomness.
+        thorax: the chest.
+        ends: number of smallest arteries in both lungs.
+    """
+    points = sample_lung_points(rng, thorax, 2 * ends, PLEURAL_GAP_MM)
+    lobes = lobe_index(thorax, (points[:, 0], points[:, 1], points[:, 2]))
+    parts: dict[str, list[Tubes]] = {"arteries": [], "veins": [], "airways": []}
+    for lobe in range(len(LOBES)):
+        mine = points[lobes == lobe]
+        half = len(mine) // 2
+        away = _LOBE_AWAY[lobe]
+        artery = Territory(thorax.place(_ARTERY_ROOTS[lobe]), away, mine[:half])
+        vein = Territory(thorax.place(_VEIN_ROOTS[lobe]), away + [0.0, -0.3, -0.2], mine[half:])
+        arteries = _limit(fill_tree(rng, artery, ARTERY_END_MM))
+        parts["arteries"].append(arteries)
+        parts["veins"].append(_limit(fill_tree(rng, vein, VEIN_END_MM)))
+        parts["airways"].append(_beside(arteries, thorax.place(_AIRWAY_ROOTS[lobe] - _ARTERY_ROOTS[lobe])))
+    return Trees(**{name: join(tubes) for name, tubes in parts.items()})
+
+
+def _limit(tubes: Tubes) -> Tubes:
+    return Tubes(
+        tubes.start_mm,
+        tubes.end_mm,
+        np.minimum(tubes.start_radius_mm, _ROOT_LIMIT_MM),
+        np.minimum(tubes.end_radius_mm, _ROOT_LIMIT_MM),
+    )
+
+
+def _beside(arteries: Tubes, offset_at_root: Points) -> Tubes:
+    """Airways beside the larger arteries: lumens as wide as the artery at the hilum, narrower outwards."""
+    large = arteries.take(arteries.end_radius_mm > AIRWAY_SMALLEST_MM)
+    side = offset_at_root / np.linalg.norm(offset_at_root)
+    return Tubes(
+        large.start_mm + (2.1 * large.start_radius_mm + 0.8)[:, None] * side,
+        large.end_mm + (2.1 * large.end_radius_mm + 0.8)[:, None] * side,
+        large.start_radius_mm * 0.8,
+        large.end_radius_mm * 0.8,
+    )
