@@ -1,0 +1,1 @@
+"""Speed beside other tools. A benchmark is a module with a docstring and `main()`, which prints a table."""
