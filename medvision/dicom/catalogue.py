@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from medvision.dicom.enhanced import is_enhanced, split_frames
 from medvision.dicom.entries import SeriesEntry
 from medvision.dicom.grid import Grid
 from medvision.dicom.headers import Header, read_header
@@ -47,7 +48,7 @@ def catalogue(sources: Sequence[Path], *, min_slices: int = MIN_SLICES, workers:
     headers: list[Header] = []
     for result in track(_read_headers(files, workers), "reading headers", total=len(files)):
         if isinstance(result, Header):
-            headers.append(result)
+            headers += _images(result, problems)
         elif result is not None:
             problems.append(result)
     if not any(header.pixels for header in headers):
@@ -69,6 +70,17 @@ def _read_headers(files: Sequence[SourceFile], workers: int) -> Iterable[Header 
         return
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(read_header, files)
+
+
+def _images(header: Header, problems: list[Problem]) -> list[Header]:
+    """The images of one file: itself, or its frames."""
+    if not is_enhanced(header):
+        return [header]
+    frames = split_frames(header)
+    if isinstance(frames, Problem):
+        problems.append(frames)
+        return []
+    return frames
 
 
 def _nothing(

@@ -165,6 +165,7 @@ class Header:
     lossy: bool
     pixels: PixelEncoding | None
     rescale: Rescale | None
+    padding: tuple[int, int] | None
     attributes: tuple[tuple[str, str], ...]
 
 
@@ -237,6 +238,7 @@ def _interpret(file: SourceFile, elements: Elements) -> Header | Problem | None:
         lossy=text["LossyImageCompression"] == "01",
         pixels=pixels,
         rescale=_rescale(text, numbers),
+        padding=_padding(numbers),
         attributes=tuple((keyword, text[keyword]) for keyword in CARRIED if text[keyword]),
     )
     return _pixel_problem(header) or header

@@ -72,6 +72,8 @@ def _kind(header: Header) -> QualityCheck:
         )
     elif header.pixels.samples_per_pixel != 1:
         message = "holds colour pictures, not HU"
+    elif header.pixels.n_frames != 1 and header.sop_class_uid != ENHANCED_CT_STORAGE:
+        message = f"holds {header.pixels.n_frames} frames without their positions"
     return _check("modality", modality, "CT", message, "reject")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,9 +42,11 @@ class Stack:
 
 def split_series(headers: Iterable[Header]) -> tuple[list[Stack], list[Problem]]:
     """Split the images of one series into stacks, largest first; problems name duplicates."""
-    stacks: list[Stack] = []
+    ordered = sorted(headers, key=_identity)
+    others = tuple(header for header in ordered if header.modality != "CT")
+    stacks = [Stack(others, _n_files(others))] if others else []
     problems: list[Problem] = []
-    for group in _group(sorted(headers, key=_identity)):
+    for group in _group([header for header in ordered if header.modality == "CT"]):
         made, duplicates = _separate(group)
         stacks += made
         problems += duplicates
@@ -75,7 +77,6 @@ def _likeness(header: Header, orientations: list[tuple[float, ...]]) -> Hashable
     return (
         header.study_instance_uid,
         header.patient_id,
-        header.modality,
         header.sop_class_uid,
         header.frame_of_reference_uid,
         header.image_type[:3],
@@ -100,20 +101,36 @@ def _orientation_number(orientation: tuple[float, ...] | None, known: list[tuple
 
 
 def _separate(group: list[Header]) -> tuple[list[Stack], list[Problem]]:
-    """Order one group along its normal, drop duplicates, part acquisitions whose positions repeat."""
+    """Order one group along its normal, drop duplicates, part acquisitions that lie between each other."""
     try:
         placed = _by_position(group)
     except GeometryError:
-        return [Stack(tuple(group), len(group))], []
+        return [Stack(tuple(group), _n_files(group))], []
     kept, problems = _drop_duplicates(placed)
-    n_duplicates = len(group) - sum(map(len, kept))
-    if all(len(place) == 1 for place in kept):
-        return [Stack(_flat(kept), len(group), n_duplicates)], problems
-    parts = _part_acquisitions(kept)
+    whole = Stack(_flat(kept), _n_files(group), len(group) - sum(map(len, kept)))
+    clashes = tuple(_distance(place[0]) for place in kept if len(place) > 1)
+    if not clashes and _is_regular(whole.headers):
+        return [whole], problems
+    parts = _part_acquisitions(whole.headers, _has_no_repeats if clashes else _is_regular)
     if parts is None:
-        clashes = tuple(_distance(place[0]) for place in kept if len(place) > 1)
-        return [Stack(_flat(kept), len(group), n_duplicates, clashes)], problems
-    return [Stack(_flat(_by_position(part)), len(part)) for part in parts], problems
+        return [replace(whole, clashes=clashes)], problems
+    return [Stack(_flat(_by_position(part)), _n_files(part)) for part in parts], problems
+
+
+def _has_no_repeats(headers: Sequence[Header]) -> bool:
+    return all(len(place) == 1 for place in _by_position(headers))
+
+
+def _is_regular(headers: Sequence[Header]) -> bool:
+    try:
+        lay_grid(_flat(_by_position(headers)))
+    except GeometryError:
+        return False
+    return _has_no_repeats(headers)
+
+
+def _n_files(headers: Iterable[Header]) -> int:
+    return len({header.file.shown for header in headers})
 
 
 def _flat(places: Iterable[Iterable[Header]]) -> tuple[Header, ...]:
@@ -155,18 +172,22 @@ def _drop_duplicates(places: list[list[Header]]) -> tuple[list[list[Header]], li
 
 
 def _distinct(place: list[Header]) -> tuple[list[Header], list[Problem]]:
+    """One image of each content; the choice among equal ones depends on nothing but content."""
     different: dict[str, Header] = {}
     problems: list[Problem] = []
-    for header, contents in sorted(
-        ((h, _contents(h)) for h in place), key=lambda p: (*_identity(p[0]), p[1])
-    ):
+    decoded: list[tuple[tuple[str, str], Header]] = []
+    for header in place:
+        contents = _contents(header)
         if isinstance(contents, Problem):
             problems.append(contents)
-        elif contents[0] in different:
-            twin = different[contents[0]].file.shown
+        else:
+            decoded.append((contents, header))
+    for (hu, _), header in sorted(decoded, key=lambda pair: (*_identity(pair[1]), pair[0])):
+        if hu in different:
+            twin = different[hu].file.shown
             problems.append(Problem(header.file.shown, "duplicate", f"holds the same slice as {twin}"))
         else:
-            different[contents[0]] = header
+            different[hu] = header
     return list(different.values()), problems
 
 
@@ -190,16 +211,18 @@ _PARTING: tuple[Callable[[Header], Hashable], ...] = (
     lambda header: header.acquisition_time,
     lambda header: (header.acquisition_number, header.temporal_position, header.image_type),
 )
-"""What may tell acquisitions at the same positions apart, in this order."""
+"""What may tell acquisitions at the same or interleaved positions apart, in this order."""
 
 
-def _part_acquisitions(places: list[list[Header]]) -> list[list[Header]] | None:
-    """Part slices by the first attribute that leaves no position twice; None where none does."""
+def _part_acquisitions(
+    headers: Sequence[Header], fits: Callable[[Sequence[Header]], bool]
+) -> list[list[Header]] | None:
+    """Part slices by the first attribute all of whose parts fit; None where none does."""
     for attribute in _PARTING:
         parts: dict[Hashable, list[Header]] = defaultdict(list)
-        for header in _flat(places):
+        for header in headers:
             parts[attribute(header)].append(header)
-        if len(parts) > 1 and all(len(p) == 1 for part in parts.values() for p in _by_position(part)):
+        if len(parts) > 1 and all(map(fits, parts.values())):
             return list(parts.values())
     return None
 
