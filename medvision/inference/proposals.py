@@ -8,12 +8,13 @@ import highdicom as hd
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
 from medvision.config.detection import CandidateConfig
 from medvision.findings import Candidate
-from medvision.geometry import Affine, lps_to_voxel, voxel_to_lps
+from medvision.geometry import Affine, lps_to_voxel, spacing_mm, voxel_to_lps
 from medvision.models.heatmap import MULTIPLE, STRIDE, HeatMapNet
 from medvision.models.precision import inference_dtype
 from medvision.preprocessing.lungs import find_lungs
@@ -34,6 +35,9 @@ SLAB_VOX = 128
 
 CONTEXT_VOX = 16
 """Slices on either side of a slab that are seen but not kept."""
+
+PLEURA_MM = 5.0
+"""A nodule on the pleura may have its centre this far outside of the mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +143,13 @@ def _refine(heat: NDArray[np.float32], index: NDArray[np.int64]) -> NDArray[np.f
 
 
 def _inside(lungs: LungMask, centers_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether the mask holds each point (nearest voxel)."""
+    """Whether each point lies in the mask or within `PLEURA_MM` of it."""
+    grown = tuple(round(PLEURA_MM / spacing) for spacing in spacing_mm(lungs.affine))
+    mask = ndimage.maximum_filter(lungs.labels > 0, size=tuple(2 * n + 1 for n in grown))
     index = np.rint(lps_to_voxel(lungs.affine, centers_mm)).astype(int)
-    within = ((index >= 0) & (index < lungs.labels.shape)).all(axis=-1)
-    clipped = np.clip(index, 0, np.array(lungs.labels.shape) - 1)
-    return np.asarray(within & (lungs.labels[tuple(clipped.T)] > 0))
+    within = ((index >= 0) & (index < mask.shape)).all(axis=-1)
+    clipped = np.clip(index, 0, np.array(mask.shape) - 1)
+    return np.asarray(within & mask[tuple(clipped.T)])
 
 
 def _candidate(center: NDArray[np.float64], score: float, radius_mm: float) -> Candidate:
