@@ -10,7 +10,9 @@ import click
 from medvision.cli import options
 from medvision.cli.console import show
 
-_DIRT = ("missing-slice", "duplicated-slice", "tilted", "mixed", "truncated")
+
+def _split_kinds(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+    return tuple(kind.strip().replace("-", "_") for kind in text.split(",") if kind.strip())
 
 
 @click.command(epilog=options.example("medvision simulate -o cohort --patients 4 --seed 1 --size small"))
@@ -21,7 +23,14 @@ _DIRT = ("missing-slice", "duplicated-slice", "tilted", "mixed", "truncated")
     "--size", type=click.Choice(["full", "small"]), default="full", show_default=True, help="Matrix size."
 )
 @click.option(
-    "--dirt", type=click.Choice(_DIRT), multiple=True, help="Spoil some series so; can be repeated."
+    "--dirt",
+    is_flag=False,
+    flag_value="all",
+    default="",
+    metavar="LIST",
+    callback=_split_kinds,
+    help="Spoil series as real ones are: all, or some of missing_slice,duplicated_slice,tilted,mixed_series,"
+    "truncated_file.  [default: none; alone: all]",
 )
 @options.workers
 @options.common

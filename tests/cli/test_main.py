@@ -102,6 +102,7 @@ def test_ctrl_c_is_one_line(raising, evaluation, capsys) -> None:
         (["simulate"], "Missing option"),
         (["simulate", "-o", "x", "--patients", "0"], "0 is not in the range"),
         (["simulate", "-o", "x", "--patients", "1", "--size", "huge"], "'huge' is not one of"),
+        (["simulate", "-o", "x", "--patients", "1", "--dirt", "coffee"], "dirt: 'coffee' is unknown"),
         (["ingest", "nowhere", "-o", "x"], "'nowhere' does not exist"),
         (["train", "nowhere.yaml"], "'nowhere.yaml' does not exist"),
         (["infer", ".", "-o", "x"], "Missing option '--model'"),
