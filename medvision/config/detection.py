@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from medvision.config.base import Settings
 from medvision.config.second_look import SecondLookConfig
@@ -16,13 +16,18 @@ class DataConfig(Settings):
     """The patients to learn from."""
 
     cohort: tuple[Path, ...] = Field(min_length=1)
-    """Folders made by `medvision simulate`, STOREs with `annotations.csv`, LUNA16 or LIDC-IDRI folders."""
+    """Folders made by `medvision simulate`, STOREs with `annotations.csv`, LUNA16 or LIDC-IDRI folders; one or a list."""
 
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of the patients that is never learnt from: it chooses checkpoints and the operating point."""
 
     workers: int = Field(default=2, ge=1)
     """Threads that read and resample scans, and processes that make patches."""
+
+    @field_validator("cohort", mode="before")
+    @classmethod
+    def _one_is_enough(cls, value: object) -> object:
+        return (value,) if isinstance(value, str | Path) else value
 
 
 class ProposalConfig(Settings):
