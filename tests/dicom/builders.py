@@ -19,8 +19,13 @@ STUDY_UID = "1.2.826.0.1.3680043.8.498.2"
 
 
 def ramp_hu(points_mm: np.ndarray) -> np.ndarray:
-    """A plane in HU: linear interpolation must reproduce it wherever it samples. Air, lung and soft tissue."""
-    return -450 + points_mm @ np.array([31.0, -17.0, 9.0])
+    """A plane in HU: linear interpolation must reproduce it wherever it samples."""
+    return -250 + points_mm @ np.array([9.1371, -6.3719, 7.7133])
+
+
+def body_hu(points_mm: np.ndarray) -> np.ndarray:
+    """Air beside soft tissue."""
+    return np.where(points_mm[..., 0] < 0, -990, 40)
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,12 @@ class Slices:
         c = np.arange(self.columns)[None, :, None] * self.spacing_mm[1] * right
         return self.position(distance_mm) + r + c
 
+    def stored(self, distance_mm: float) -> np.ndarray:
+        return np.rint((self.scene(self.points(distance_mm)) - self.intercept) / self.slope)
+
     def dataset(self, number: int) -> FileDataset:
         distance = self.positions_mm[number]
-        hu = self.scene(self.points(distance))
-        stored = np.rint((hu - self.intercept) / self.slope)
+        stored = self.stored(distance)
         ds = header(f"{self.series_uid}.{number + 1}", self.series_uid, self.study_uid)
         ds.Rows, ds.Columns = self.rows, self.columns
         ds.PixelSpacing = [f"{s:.6g}" for s in self.spacing_mm]
@@ -79,8 +86,8 @@ class Slices:
 
     def truth(self, distances_mm: Sequence[float]) -> np.ndarray:
         """HU that a right reader gives on an untilted grid."""
-        planes = [np.rint(self.scene(self.points(d))) for d in distances_mm]
-        return np.clip(np.stack(planes), -1024, 32767).astype(np.int16)
+        planes = [self.stored(d) * self.slope + self.intercept for d in distances_mm]
+        return np.rint(np.clip(np.stack(planes), -1024, 32767)).astype(np.int16)
 
 
 def header(sop_uid: str, series_uid: str, study_uid: str) -> FileDataset:

@@ -65,7 +65,7 @@ def test_many_missing_slices_are_refused_with_their_place():
 
 @pytest.mark.parametrize("positions", [[0, 2, 4, 5, 7, 9], [0, 1, 3, 7, 8, 12], [0, 2, 4, 6, 8.5, 10.5]])
 def test_uneven_slices_are_refused(positions):
-    with pytest.raises(GeometryError, match="unevenly spaced: .* mm, from -20.0 to"):
+    with pytest.raises(GeometryError, match=r"unevenly spaced: .* mm, from -20.0 to"):
         plan(Slices(positions))
 
 
@@ -93,7 +93,7 @@ def test_a_tilted_stack_gets_an_orthogonal_grid_that_holds_it(orientation, drift
 
 def test_slices_beside_each_other_are_refused():
     positions = [[0, 0, 0], [0, 0, 2], [9, 0, 4], [0, 0, 6]]
-    with pytest.raises(GeometryError, match="not on a line: at 4.0 mm one is off by 9.0 pixels"):
+    with pytest.raises(GeometryError, match=r"not on a line: at 4.0 mm one is off by 9.0 pixels"):
         plan_grid(AXIAL, positions, (1, 1), (5, 5))
 
 
