@@ -122,7 +122,7 @@ class NoduleClassifier(nn.Module):
         for number in range(start, stop):
             x = self.encoder.blocks[number](x)
             if number in self.taps:
-                pooled.append(_pool(x))
+                pooled.append(pool(x))
         return x, torch.cat(pooled, dim=1)
 
     def _frozen_modules(self) -> list[nn.Module]:
@@ -136,7 +136,7 @@ class NoduleClassifier(nn.Module):
         self.train()
 
 
-def _pool(maps: Tensor) -> Tensor:
+def pool(maps: Tensor) -> Tensor:
     """(B, C, h, w) → (B, 2 C): average over the picture, and over the middle half of its rows and columns."""
     rows, columns = maps.shape[2] // 4, maps.shape[3] // 4
     middle = maps[:, :, rows : maps.shape[2] - rows, columns : maps.shape[3] - columns]
