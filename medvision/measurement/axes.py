@@ -15,18 +15,19 @@ CHORDS = 64
 """Places along the long axis where the perpendicular diameter is tried."""
 
 
-def axial_axes(inside: NDArray[np.float32], step_mm: float) -> tuple[float, float]:
+def axial_axes(share: NDArray[np.float32], level: float, step_mm: float) -> tuple[float, float]:
     """Longest axial diameter, and the longest one perpendicular to it, on the slice of the largest area.
 
     Args:
-        inside: how much of each voxel is nodule, order z, y, x; the border runs at 0.5.
+        share: how much of each voxel is nodule, order z, y, x.
+        level: where the border runs.
         step_mm: isotropic spacing.
 
     Returns:
-        Long axis and short axis in mm; zeros where nothing reaches 0.5.
+        Long axis and short axis in mm; zeros where nothing reaches the level.
     """
-    slice_vox = int(np.argmax((inside > 0.5).sum(axis=(1, 2))))
-    contours = find_contours(np.pad(inside[slice_vox], 1), 0.5)
+    slice_vox = int(np.argmax((share > level).sum(axis=(1, 2))))
+    contours = find_contours(np.pad(share[slice_vox], 1), level)
     if not contours:
         return 0.0, 0.0
     outline = max(contours, key=lambda c: float(np.ptp(c, axis=0).prod()))

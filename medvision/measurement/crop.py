@@ -15,6 +15,8 @@ from medvision.geometry import Affine, lps_to_voxel, voxel_to_lps
 
 CUBE_VOX = 64
 """Edge of every cube in voxels, so that a finding costs the same whatever its size."""
+SMOOTHING_MM = 0.6
+"""Standard deviation of the blur before thresholds are applied."""
 AIR_HU, BONE_HU = -1024.0, 1500.0
 """HU are clipped to these: padding (−2048, −3024) is no step below air, and metal no peak."""
 
@@ -26,11 +28,13 @@ class Cube:
     Attributes:
         hu: float32, shape (64, 64, 64), order z, y, x.
         affine: index (z, y, x) to LPS mm.
+        smooth: the same, blurred a little: thresholds are applied to it.
         step_mm: distance between neighbours.
         inside: False where the scan has no data.
     """
 
     hu: NDArray[np.float32]
+    smooth: NDArray[np.float32]
     affine: Affine
     step_mm: float
     inside: NDArray[np.bool_]
@@ -69,7 +73,8 @@ def sample_cube(volume: hd.Volume, center_mm: Point, side_mm: float) -> Cube:
     hu = ndimage.map_coordinates(
         np.clip(part, AIR_HU, BONE_HU), index - low[:, None, None, None], order=1, mode="nearest"
     )
-    return Cube(hu, affine, side_mm / CUBE_VOX, inside)
+    step_mm = side_mm / CUBE_VOX
+    return Cube(hu, ndimage.gaussian_filter(hu, SMOOTHING_MM / step_mm), affine, step_mm, inside)
 
 
 def _check_inside(volume: hd.Volume, center_mm: Point) -> None:

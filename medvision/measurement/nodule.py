@@ -13,9 +13,11 @@ from scipy import ndimage
 from medvision.findings import Candidate, Density, Measurement
 from medvision.geometry import Affine, lps_to_voxel, spacing_mm, voxel_to_lps
 from medvision.measurement.axes import axial_axes
+from medvision.measurement.border import Border, fit_border
 from medvision.measurement.crop import CUBE_VOX, Cube, sample_cube
 from medvision.measurement.location import Location, locate
-from medvision.measurement.segmentation import SMOOTHING_MM, Segmentation, around, segment, touches_edge
+from medvision.measurement.morphology import around, touches_edge
+from medvision.measurement.segmentation import Segmentation, segment
 from medvision.volumes import LungMask
 
 SIDE_OF_DIAMETER, MIN_SIDE_MM, MAX_SIDE_MM = 2.5, 30.0, 60.0
@@ -73,20 +75,20 @@ def measure(
         found = segment(cube, candidate.diameter_mm, thickness_mm)
     if found is None:
         return _without_border(candidate, cube, location), _empty_mask(volume, candidate)
-    mask = _on_scan_grid(volume, cube, found.mask)
-    return _measured(cube, found, mask, location, thickness_mm), mask
+    border = fit_border(cube, found, thickness_mm)
+    mask = _on_scan_grid(volume, cube, border.mask)
+    return _measured(cube, found, border, location, _remark(cube, found, mask)), mask
 
 
 def _measured(
-    cube: Cube, found: Segmentation, mask: NoduleMask, location: Location, thickness_mm: float
+    cube: Cube, found: Segmentation, border: Border, location: Location, remark: str
 ) -> Measurement:
-    long_mm, short_mm = axial_axes(_soft_mask(cube, found), cube.step_mm)
-    remark = _remark(cube, found, mask)
+    long_mm, short_mm = axial_axes(border.share, border.level, cube.step_mm)
     return Measurement(
         long_axis_mm=round(long_mm, 1),
         short_axis_mm=round(short_mm, 1),
         mean_diameter_mm=round((long_mm + short_mm) / 2, 1),
-        volume_mm3=round(_volume_mm3(cube, found, thickness_mm), 1),
+        volume_mm3=round(border.volume_mm3, 1),
         density=_density(cube, found),
         mean_hu=round(float(cube.hu[found.mask].mean()), 1),
         distance_to_pleura_mm=location.distance_to_pleura_mm,
@@ -98,7 +100,7 @@ def _measured(
 
 def _without_border(candidate: Candidate, cube: Cube, location: Location) -> Measurement:
     """What can be said where nothing stands out: the detector's own size, marked as such."""
-    diameter_mm = round(candidate.diameter_mm, 1)
+    diameter_mm = round(float(candidate.diameter_mm), 1)
     hu = float(cube.hu[(slice(CUBE_VOX // 2 - 2, CUBE_VOX // 2 + 2),) * 3].mean())
     return Measurement(
         long_axis_mm=diameter_mm,
@@ -114,41 +116,18 @@ def _without_border(candidate: Candidate, cube: Cube, location: Location) -> Mea
     )
 
 
-def _soft_mask(cube: Cube, found: Segmentation) -> NDArray[np.float32]:
-    """0 to 1, the border at 0.5, so that outlines are found between voxels."""
-    smooth = ndimage.gaussian_filter(cube.hu, SMOOTHING_MM / cube.step_mm)
-    share = (smooth - found.lung_hu) / (2 * (found.threshold_hu - found.lung_hu))
-    near = ndimage.binary_dilation(found.mask) & ~found.other
-    return np.where(near, np.clip(share, 0, 1), 0).astype(np.float32)
-
-
-def _volume_mm3(cube: Cube, found: Segmentation, thickness_mm: float) -> float:
-    """Voxels inside, those at the border by their share of the core's contrast (partial volume)."""
-    voxel_mm3 = cube.step_mm**3
-    if found.halo:
-        return float(found.mask.sum()) * voxel_mm3
-    width_vox = max(1.2, 0.6 * thickness_mm) / cube.step_mm
-    box = around(found.mask, int(np.ceil(width_vox)) + 1)
-    mask, other, hu = found.mask[box], found.other[box], cube.hu[box]
-    outside_vox = ndimage.distance_transform_edt(~mask)
-    depth_vox = ndimage.distance_transform_edt(mask)
-    beside_other_vox = ndimage.distance_transform_edt(~other) if other.any() else np.inf
-    own = (outside_vox <= width_vox) & (outside_vox < beside_other_vox) & (depth_vox <= width_vox)
-    share = (hu - found.lung_hu) / (found.core_hu - found.lung_hu)
-    return float((depth_vox > width_vox).sum() + np.minimum(share[own], 1.5).sum()) * voxel_mm3
-
-
 def _density(cube: Cube, found: Segmentation) -> Density:
     """Density type from the HU inside, the border left out where enough is left."""
     inner = ndimage.binary_erosion(found.mask, iterations=max(1, round(1.0 / cube.step_mm)))
     mask = inner if inner.sum() >= 27 else found.mask
-    hu = ndimage.gaussian_filter(cube.hu, SMOOTHING_MM / cube.step_mm)[mask]
+    hu = cube.smooth[mask]
     if (hu > CALCIFIED_HU).mean() >= CALCIFIED_SHARE:
         return "calcified"
     if np.percentile(hu, 95) < GROUND_GLASS_HU:
         return "ground_glass"
     solid_share = float((hu > SOLID_HU).mean())
-    return "part_solid" if found.halo and solid_share < PART_SOLID_AT_MOST else "solid"
+    with_halo = found.layered and found.core_hu < GROUND_GLASS_HU
+    return "part_solid" if with_halo and solid_share < PART_SOLID_AT_MOST else "solid"
 
 
 def _remark(cube: Cube, found: Segmentation, mask: NoduleMask) -> str:

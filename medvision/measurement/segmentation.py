@@ -8,35 +8,39 @@ morphological opening against vessels, and a lower threshold where a ground-glas
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
 
 from medvision.measurement.crop import Cube
+from medvision.measurement.morphology import (
+    MIN_NODULE_SHARE,
+    Index,
+    Mask,
+    around,
+    component,
+    in_lung_hull,
+    nearest_component,
+    open_at,
+    squared_distance,
+    touches_edge,
+)
 
-Mask = NDArray[np.bool_]
-Index = tuple[int, ...]
-
-SMOOTHING_MM = 0.6
-"""Standard deviation of the blur before thresholds are applied."""
 LUNG_BELOW_HU = -650.0
 """Voxels below this are counted as lung when its local HU is sought."""
 LUNG_HU = -850.0
 """HU of the lung where too little of it is in the cube."""
 MIN_CONTRAST_HU = 100.0
 """A core less than this above the lung has no border that could be found."""
+TISSUE_HU = -400.0
+"""Half-way between lung and soft tissue."""
+SOFT_TISSUE_HU = 40.0
+"""Where soft tissue is first looked for around a calcified core."""
 HALO_ABOVE_LUNG_HU = 150.0
-"""Threshold of a ground-glass halo above the local lung."""
-HALO_FRACTION = 0.25
-"""Share of the whole lesion that a halo must have to belong to it."""
-OPENING_OF_RADIUS = 0.5
-"""Radius of the opening that cuts vessels, as a share of the nodule's inscribed radius."""
-HULL_SLACK_VOX = 1.0
-"""The lung is eroded by one voxel before its hull is taken."""
-COARSE_VOX = 4
-"""Edge of the blocks in which a hull is first tested."""
+"""Half maximum at which a ground-glass halo is first looked for, above the local lung."""
+LAYER_FRACTION = 0.25
+"""Share of the whole lesion that a layer around a denser core must have to belong to it."""
 ROUNDS = 3
 """Times at most that the core is measured again in the segmentation that it led to."""
 SETTLED_HU = 10.0
@@ -45,26 +49,49 @@ SETTLED_HU = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """A nodule in its cube.
+    """A nodule in its cube, at half maximum.
 
     Attributes:
         mask: the nodule.
         other: tissue above the threshold that is not the nodule (wall, vessels).
         lung_hu: local lung.
-        core_hu: the nodule's core.
-        halo: True where the border is that of a ground-glass halo around a solid core.
+        core_hu: what the border is half of: the nodule's core, or the layer around a denser core.
+        layered: True where there is such a layer.
     """
 
     mask: Mask
     other: Mask
     lung_hu: float
     core_hu: float
-    halo: bool
+    layered: bool
 
-    @property
-    def threshold_hu(self) -> float:
-        """HU of the border."""
-        return self.lung_hu + HALO_ABOVE_LUNG_HU if self.halo else (self.lung_hu + self.core_hu) / 2
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a nodule is sought."""
+
+    cube: Cube
+    lung_hu: float
+    seed: Index
+
+    @cached_property
+    def lung_hull(self) -> Mask:
+        """Tissue inside the hull of the lung beside the seed."""
+        smooth = self.cube.smooth
+        return in_lung_hull((smooth < TISSUE_HU) & self.cube.inside, smooth > self.lung_hu, self.seed)
+
+    def above(self, core_hu: float) -> Mask:
+        """What is above half maximum."""
+        return np.asarray(self.cube.smooth > (self.lung_hu + core_hu) / 2)
+
+    def nodule(self, core_hu: float) -> Mask | None:
+        """The nodule at half maximum, freed from chest wall and vessels."""
+        if core_hu - self.lung_hu < MIN_CONTRAST_HU:
+            return None
+        mask = component(self.above(core_hu), self.seed)
+        if mask is not None and touches_edge(mask):
+            mask = nearest_component(mask & self.lung_hull, self.seed, MIN_NODULE_SHARE)
+        return open_at(mask, self.seed) if mask is not None and mask.any() else None
 
 
 def segment(cube: Cube, diameter_mm: float, thickness_mm: float) -> Segmentation | None:
@@ -78,17 +105,17 @@ def segment(cube: Cube, diameter_mm: float, thickness_mm: float) -> Segmentation
     Returns:
         The segmentation; None where nothing stands out from the lung.
     """
-    smooth = ndimage.gaussian_filter(cube.hu, SMOOTHING_MM / cube.step_mm)
-    lung_hu = _local_lung(cube)
-    seed = _seed(smooth, cube.step_mm, diameter_mm)
-    found = _grow(smooth, cube, lung_hu, seed)
+    place = _Place(cube, _local_lung(cube), _seed(cube, diameter_mm))
+    found = _grow(place)
     if found is None:
         return None
+    layered = False
+    for guess_hu in (SOFT_TISSUE_HU, place.lung_hu + 2 * HALO_ABOVE_LUNG_HU):
+        whole = _with_layer(place, *found, guess_hu, thickness_mm)
+        if whole is not None:
+            found, layered = whole, True
     mask, core_hu = found
-    halo = _halo(smooth, cube, lung_hu, seed, mask, thickness_mm)
-    mask = mask if halo is None else halo
-    threshold = lung_hu + HALO_ABOVE_LUNG_HU if halo is not None else (lung_hu + core_hu) / 2
-    return Segmentation(mask, (smooth > threshold) & ~mask, lung_hu, core_hu, halo is not None)
+    return Segmentation(mask, place.above(core_hu) & ~mask, place.lung_hu, core_hu, layered)
 
 
 def _local_lung(cube: Cube) -> float:
@@ -96,160 +123,55 @@ def _local_lung(cube: Cube) -> float:
     return float(np.median(lung)) if lung.size > 0.02 * cube.hu.size else LUNG_HU
 
 
-def _seed(smooth: NDArray[np.float32], step_mm: float, diameter_mm: float) -> Index:
+def _seed(cube: Cube, diameter_mm: float) -> Index:
     """The brightest place near the centre, the nearer the better: a detector's centre is a few mm off."""
     reach_mm = float(np.clip(0.35 * diameter_mm, 2.0, 8.0))
-    blurred = ndimage.gaussian_filter(smooth, np.clip(diameter_mm / 6, 0.5, 2.0) / step_mm)
-    center = tuple((n - 1) / 2 for n in smooth.shape)
-    distance_mm = np.sqrt(_squared_distance(smooth.shape, center)) * step_mm
+    reach_vox = int(np.ceil(reach_mm / cube.step_mm))
+    first = cube.hu.shape[0] // 2 - reach_vox
+    near = (slice(first, first + 2 * reach_vox),) * 3
+    blurred = ndimage.gaussian_filter(cube.smooth[near], np.clip(diameter_mm / 6, 0.5, 2.0) / cube.step_mm)
+    distance_mm = np.sqrt(squared_distance(blurred.shape, (reach_vox - 0.5,) * 3)) * cube.step_mm
     score = np.where(distance_mm <= reach_mm, blurred - 150 * (distance_mm / reach_mm) ** 2, -np.inf)
-    return tuple(int(i) for i in np.unravel_index(int(np.argmax(score)), score.shape))
+    return tuple(first + int(i) for i in np.unravel_index(int(np.argmax(score)), score.shape))
 
 
-def _grow(smooth: NDArray[np.float32], cube: Cube, lung_hu: float, seed: Index) -> tuple[Mask, float] | None:
+def _grow(place: _Place) -> tuple[Mask, float] | None:
     """Alternate between the core's HU and the mask at half maximum."""
-    core_hu = float(smooth[seed])
+    core_hu = float(place.cube.smooth[place.seed])
     mask: Mask | None = None
     for _ in range(ROUNDS):
-        if core_hu - lung_hu < MIN_CONTRAST_HU:
-            break
-        grown = _detach(smooth > (lung_hu + core_hu) / 2, cube, seed)
+        grown = place.nodule(core_hu)
         if grown is None:
             break
         mask = grown
-        before, core_hu = core_hu, _core(cube.hu, mask)
+        before, core_hu = core_hu, _core(place.cube, mask)
         if abs(core_hu - before) < SETTLED_HU:
             break
     return None if mask is None else (mask, core_hu)
 
 
-def _core(hu: NDArray[np.float32], mask: Mask) -> float:
+def _core(cube: Cube, mask: Mask) -> float:
     """Median HU of the deepest part, which blur reaches least."""
     box = around(mask, 0)
     depth = ndimage.distance_transform_edt(np.pad(mask[box], 1))[1:-1, 1:-1, 1:-1]
-    return float(np.median(hu[box][depth >= 0.6 * depth.max()]))
+    return float(np.median(cube.hu[box][depth >= 0.6 * depth.max()]))
 
 
-def _detach(above: Mask, cube: Cube, seed: Index) -> Mask | None:
-    """The seed's component, freed from the chest wall and from vessels."""
-    mask = _component(above, seed)
-    if mask is None:
+def _with_layer(
+    place: _Place, dense: Mask, dense_hu: float, guess_hu: float, thickness_mm: float
+) -> tuple[Mask, float] | None:
+    """The lesion with the layer around its dense core, and its HU, where blur alone does not explain it."""
+    if dense_hu < guess_hu + MIN_CONTRAST_HU:
         return None
-    if touches_edge(mask):
-        mask = _component(mask & _lung_hull(~above & cube.inside, mask, seed), seed)
-    return None if mask is None else _open(mask, seed)
-
-
-def _component(mask: Mask, seed: Index) -> Mask | None:
-    """The connected component that holds the seed."""
-    labels, _ = ndimage.label(mask)
-    return labels == labels[seed] if labels[seed] else None
-
-
-def around(mask: Mask, margin_vox: int) -> tuple[slice, ...]:
-    """The bounding box of a mask that is not empty, with a margin."""
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
-    return tuple(slice(max(s.start - margin_vox, 0), s.stop + margin_vox) for s in box)
-
-
-def touches_edge(mask: Mask) -> bool:
-    """Whether a mask reaches its array's border."""
-    return any(bool(mask.take(end, axis).any()) for axis in range(3) for end in (0, -1))
-
-
-def _lung_hull(air: Mask, tissue: Mask, seed: Index) -> Mask:
-    """Tissue inside the convex hull of the lung beside the seed.
-
-    The costal lung surface is convex, so a nodule that dents it lies inside the hull and the wall outside.
-    """
-    lung = np.argwhere(_nearest_component(ndimage.binary_erosion(air), seed, min_share=0.25))
-    try:
-        hull = ConvexHull(lung)
-    except (QhullError, ValueError):  # no lung here, or a flat sliver of it: nothing to cut with
-        return tissue
-    facets = np.unique(hull.equations.astype(np.float32).round(3), axis=0)  # triangles of one plane are one
-    return _inside_hull(facets, tissue)
-
-
-def _inside_hull(facets: NDArray[np.float32], tissue: Mask) -> Mask:
-    """Tissue inside; each block's centre decides for the block unless the hull passes near it."""
-    center = (COARSE_VOX - 1) / 2
-    blocks = tuple(n // COARSE_VOX for n in tissue.shape)
-    lattice = np.moveaxis(np.indices(blocks), 0, -1).reshape(-1, 3) * COARSE_VOX + center
-    beyond = _beyond(lattice, facets).reshape(blocks)
-    for axis in range(3):
-        beyond = beyond.repeat(COARSE_VOX, axis)
-    inside = tissue & (beyond <= HULL_SLACK_VOX)
-    unsure = tissue & (np.abs(beyond - HULL_SLACK_VOX) <= np.sqrt(3) * center)
-    inside[unsure] = _beyond(np.argwhere(unsure), facets) <= HULL_SLACK_VOX
-    return np.asarray(inside)
-
-
-def _beyond(
-    places: NDArray[np.floating] | NDArray[np.int_], facets: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Distance in voxels that each place lies beyond its outermost facet; negative inside."""
-    return np.asarray((places.astype(np.float32) @ facets[:, :3].T + facets[:, 3]).max(axis=1))
-
-
-def _nearest_component(mask: Mask, seed: Index, min_share: float) -> Mask:
-    """The component nearest to the seed among those with a share of the largest one's size."""
-    labels, count = ndimage.label(mask)
-    if count == 0:
-        return mask
-    places = np.flatnonzero(labels)
-    label = labels.ravel()[places]
-    distance = np.full(count + 1, np.inf)
-    np.minimum.at(distance, label, _squared_distance(mask.shape, seed).ravel()[places])
-    sizes = np.bincount(label, minlength=count + 1)
-    distance[sizes < min_share * sizes.max()] = np.inf
-    return np.asarray(labels == int(np.argmin(distance)))
-
-
-def _open(mask: Mask, seed: Index) -> Mask | None:
-    """Cut what is thinner than half the nodule, keep the part nearest to the seed."""
-    box = around(mask, 0)
-    part = np.pad(mask[box], 1)
-    local = tuple(int(i - s.start + 1) for i, s in zip(seed, box, strict=True))
-    depth = ndimage.distance_transform_edt(part)
-    radius = OPENING_OF_RADIUS * _inscribed_radius(depth, local)
-    core = _nearest_component(depth > radius, local, min_share=0.0)
-    opened = part & (ndimage.distance_transform_edt(~core) <= radius + 1)
-    result = np.zeros_like(mask)
-    result[box] = opened[1:-1, 1:-1, 1:-1]
-    return result
-
-
-def _squared_distance(shape: tuple[int, ...], point: tuple[float, ...]) -> NDArray[np.float64]:
-    axes = np.ogrid[tuple(slice(0, n) for n in shape)]
-    return np.asarray(sum((axis - p) ** 2 for axis, p in zip(axes, point, strict=True)), np.float64)
-
-
-def _inscribed_radius(depth: NDArray[np.float64], seed: tuple[int, ...]) -> float:
-    """Climb from the seed to the nearest maximum of the depth: the largest ball around it."""
-    place = np.array(seed)
-    while True:
-        low = np.maximum(place - 2, 0)
-        window = depth[tuple(slice(a, b) for a, b in zip(low, place + 3, strict=True))]
-        step = np.array(np.unravel_index(int(np.argmax(window)), window.shape)) + low
-        if depth[tuple(step)] <= depth[tuple(place)]:
-            return float(depth[tuple(place)])
-        place = step
-
-
-def _halo(
-    smooth: NDArray[np.float32],
-    cube: Cube,
-    lung_hu: float,
-    seed: Index,
-    solid: Mask,
-    thickness_mm: float,
-) -> Mask | None:
-    """The lesion with its ground-glass halo, where there is one that blur alone does not explain."""
-    whole = _detach(smooth > lung_hu + HALO_ABOVE_LUNG_HU, cube, seed)
+    whole = place.nodule(guess_hu)
     if whole is None or touches_edge(whole):
         return None
-    whole = whole | solid
-    distance_mm = ndimage.distance_transform_edt(~solid) * cube.step_mm
-    halo = whole & (distance_mm > max(1.5, 0.8 * thickness_mm))
-    return whole if halo.sum() >= HALO_FRACTION * whole.sum() else None
+    box = around(whole | dense, 1)
+    core = place.cube.smooth[box] > (guess_hu + dense_hu) / 2
+    distance_mm = ndimage.distance_transform_edt(~core) * place.cube.step_mm
+    layer = whole[box] & (distance_mm > max(1.5, 0.8 * thickness_mm))
+    if layer.sum() < LAYER_FRACTION * whole.sum():
+        return None
+    layer_hu = float(np.median(place.cube.hu[box][layer]))
+    mask = place.nodule(layer_hu)
+    return None if mask is None or touches_edge(mask) else (mask | dense, layer_hu)
