@@ -40,8 +40,8 @@ def simulate_cohort(
 ) -> None:
     """Write `out/dicom/…`, `annotations.csv`, `seriesuids.csv` (both as LUNA16) and `truth.json`.
 
-    The same seed gives the same bytes, whatever the number of workers; a patient does not depend on how many there
-    are. Files of an earlier run in `out` are replaced.
+    The same seed gives the same bytes, whatever the number of workers; a patient does not depend on how many
+    there are. Files of an earlier run in `out` are replaced.
 
     Args:
         out: folder to make.

@@ -96,7 +96,7 @@ def tilted(phantom: Phantom, stack: Stack) -> Stack:
 
 
 def _lean(hu: NDArray[np.int16], rows: NDArray[np.float64], rise: NDArray[np.float64]) -> NDArray[np.int16]:
-    """Sample (slices, rows, columns) at slice k + rise[r], row rows[r]: nearest row, linear between slices."""
+    """Sample (slices, rows, columns) at slice k + rise[r] (linear) and row rows[r] (nearest)."""
     row = np.rint(rows).astype(int)
     leaning = np.empty_like(hu)
     for k in range(len(hu)):

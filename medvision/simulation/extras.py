@@ -77,8 +77,8 @@ def _dose_table(phantom: Phantom) -> NDArray[np.uint8]:
     lines = [
         "Dose Report",
         "",
-        f"Series  Type      kV    mAs   CTDIvol (mGy)   DLP (mGy cm)",
-        f"1       Scout     120   -     -               -",
+        "Series  Type      kV    mAs   CTDIvol (mGy)   DLP (mGy cm)",
+        "1       Scout     120   -     -               -",
         f"2       Helical   {scan.kvp}   {scan.mas:<5} {index:<15.2f} {index * length:.1f}",
     ]
     picture = Image.new("L", (512, 256))

@@ -73,12 +73,13 @@ def build_fields(
     at: Coordinates = (axes[0][None, None, :], axes[1][None, :, None], axes[2][:, None, None])
     muscle = muscle_distance(thorax, at)
     body = body_distance(thorax, at, muscle)
-    lung = normalised(lung_distance(thorax, at, _mediastinum(thorax, axes)), spacing_mm)
+    cavity = cavity_distance(thorax, at)
+    lung = normalised(lung_distance(thorax, at, _mediastinum(thorax, axes), cavity), spacing_mm)
     oblique = oblique_fissure(thorax, at)
     horizontal = horizontal_fissure(thorax, at)
     horizontal = np.where((at[0] < 0) & (oblique < 0), horizontal, np.float32(99))
     rng = np.random.default_rng([seed, 1])
-    soft = _soft_tissue(thorax, patient, at, muscle, affine, body.shape)
+    soft = _soft_tissue(thorax, patient, at, (muscle, cavity), affine)
     soft += _noise(rng, body.shape, 1.2) * np.float32(6)
     return Fields(
         affine=affine,
@@ -121,14 +122,16 @@ def _blend(hu: Image, distance: Field, value: float | Field, edge_mm: float = 1.
 
 
 def _soft_tissue(
-    thorax: Thorax, patient: Patient, at: Coordinates, muscle: Field, affine: Affine, shape: tuple[int, ...]
+    thorax: Thorax, patient: Patient, at: Coordinates, walls: tuple[Field, Field], affine: Affine
 ) -> Image:
+    """HU of all but lungs and bones; `walls` are the distances to the surface of muscles and cavity."""
     tissues = patient.tissues
-    hu = np.full(shape, tissues.fat, np.float32)
-    cavity = cavity_distance(thorax, at)
-    marbling = thorax.roughness(at) + 0.25 * (cavity - 16)
-    flesh = np.where(np.abs(marbling) < 0.28, tissues.fat, tissues.muscle)
-    _blend(hu, muscle, flesh)
+    muscle, cavity = walls
+    hu = np.full(muscle.shape, tissues.fat, np.float32)
+    _blend(hu, muscle, tissues.muscle)
+    for depth, swing in ((13, 4), (22, 7), (34, 9)):
+        plane = cavity - depth - swing * thorax.fissure(at) - 0.5 * thorax.roughness(at)
+        _blend(hu, np.maximum(np.abs(plane) - 0.9, muscle), tissues.fat)
     _blend(hu, cavity - 2, tissues.fat)
     _abdomen(hu, thorax, tissues, at, cavity)
     _heart(hu, thorax, patient, at)
@@ -149,7 +152,7 @@ def _abdomen(hu: Image, thorax: Thorax, tissues: Tissues, at: Coordinates, cavit
     below = np.maximum(diaphragm_distance(thorax, at) + 1, cavity + 1)
     _blend(hu, below, tissues.muscle)
     inner = below + 3
-    right, left = thorax.dome_mm
+    left = thorax.dome_mm[1]
     _blend(hu, inner, tissues.fat)
     edge = x - 18 + 0.5 * (y + 20) + 6 * thorax.fissure(at)
     _blend(hu, np.maximum(inner, edge), tissues.liver)
@@ -216,10 +219,8 @@ def _parenchyma(
     spacing_mm: float,
 ) -> Image:
     """Lung tissue: denser towards the back, mottled at two scales, compressed against the back wall."""
-    base = tissues.lung + tissues.lung_gradient * at[1] + 10 * thorax.wobble(at)
+    base = tissues.lung + tissues.lung_gradient * at[1] + 8 * thorax.wobble(at) + 5 * thorax.roughness(at)
     fine = _noise(rng, lung.shape, 2.0 / spacing_mm) * np.float32(tissues.mottle)
-    coarse_shape = tuple(n // 4 + 2 for n in lung.shape)
-    coarse = ndimage.zoom(_noise(rng, coarse_shape, 0.8), 4, order=1)[tuple(map(slice, lung.shape))]
     rim = np.clip((lung + 9) / 9, 0, 1) * np.clip((at[1] - 30) / 50, 0, 1)
     settled = rim * rim * (250 * tissues.lung_gradient)
-    return np.asarray(base + fine + coarse * np.float32(0.7 * tissues.mottle) + settled, np.float32)
+    return np.asarray(base + fine + settled, np.float32)

@@ -22,6 +22,13 @@ def box_around(shape: Sequence[int], affine: Affine, center_lps_mm: Point, reach
     return slice(first[0], stop[0]), slice(first[1], stop[1]), slice(first[2], stop[2])
 
 
+def moved(affine: Affine, first: Sequence[int] | NDArray[np.int_]) -> Affine:
+    """Affine of the part of a grid that starts at an index."""
+    part = affine.copy()
+    part[:3, 3] += affine[:3, :3] @ np.asarray(first)
+    return part
+
+
 def offsets_from(
     box: Box, affine: Affine, center_lps_mm: Point, fine: Sequence[int] = (1, 1, 1)
 ) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from medvision.simulation.phantom import Phantom, stream
 
@@ -49,23 +49,23 @@ def make_visit(phantom: Phantom) -> Visit:
     )
 
 
-def file_meta(transfer_syntax: str, sop_class: str) -> FileMetaDataset:
+def file_meta(syntax: UID, sop_class: UID) -> FileMetaDataset:
     """File Meta Information without the instance's UID (PS3.10 7.1)."""
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = sop_class
-    meta.TransferSyntaxUID = transfer_syntax
-    meta.ImplementationClassUID = IMPLEMENTATION_UID
+    meta.TransferSyntaxUID = syntax
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
     meta.ImplementationVersionName = "MEDVISION_SIM"
     return meta
 
 
-def transfer_syntax(phantom: Phantom) -> str:
+def transfer_syntax(phantom: Phantom) -> UID:
     """Implicit VR for a third of the patients, else explicit."""
     return ImplicitVRLittleEndian if phantom.index % 3 == 2 else ExplicitVRLittleEndian
 
 
-def common_header(phantom: Phantom, visit: Visit, sop_class: str, series: str, number: int) -> Dataset:
+def common_header(phantom: Phantom, visit: Visit, sop_class: UID, series: str, number: int) -> Dataset:
     """Patient, study, series and equipment of any instance."""
     scan, patient = phantom.acquisition, phantom.patient
     born = int(visit.date[:4]) - patient.age

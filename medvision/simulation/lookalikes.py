@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -51,7 +52,7 @@ def sample_lookalikes(
     rng: np.random.Generator, thorax: Thorax, trees: Trees, skeleton: Skeleton, pool: Points, blood_hu: float
 ) -> tuple[Lookalike, ...]:
     """Draw a patient's lookalikes: a few of each kind."""
-    makers = {
+    makers: dict[LookalikeKind, tuple[float, Callable[[], Lookalike]]] = {
         "vessel_end_on": (4, lambda: _vessel_end_on(rng, pool, blood_hu)),
         "bifurcation": (4, lambda: _bifurcation(rng, thorax, pool, blood_hu)),
         "pleural_thickening": (3, lambda: _pleural_thickening(rng, thorax, pool)),
@@ -81,20 +82,19 @@ def _unit(vector: Points) -> Points:
     return np.asarray(vector / np.linalg.norm(vector))
 
 
-def _outward(thorax: Thorax, point: Points) -> Points:
-    """Direction in which the pleura is nearest."""
-    steps = point + np.concatenate([np.eye(3), -np.eye(3)])
+def _outward(thorax: Thorax, point: Points) -> tuple[float, Points]:
+    """Distance to the pleura, and the direction in which it is nearest."""
+    steps = point + np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
     distance = lung_distance(thorax, columns(steps))
-    return _unit(distance[:3] - distance[3:])
+    return float(distance[0]), _unit(distance[1:4] - distance[4:])
 
 
 def _on_pleura(rng: np.random.Generator, thorax: Thorax, pool: Points) -> tuple[Points, Points]:
     """A point of the pleura and the direction out of the lung there."""
     point = _pick(rng, pool)
-    for _ in range(12):
-        distance = float(lung_distance(thorax, columns(point[None]))[0])
-        out = _outward(thorax, point)
-        point = point - out * np.clip(distance, -12, 12) * 0.9
+    for _ in range(8):
+        distance, out = _outward(thorax, point)
+        point = point - out * float(np.clip(distance, -15, 15))
     return point, out
 
 
@@ -122,10 +122,11 @@ def _vessel_end_on(rng: np.random.Generator, pool: Points, hu: float) -> Lookali
 
 def _bifurcation(rng: np.random.Generator, thorax: Thorax, pool: Points, hu: float) -> Lookalike:
     """A fork near the pleura; the joint is thicker than its branches."""
+    pool = rng.permutation(pool)[:200]
     depth = -lung_distance(thorax, columns(pool))
     near = pool[(depth > 5) & (depth < 22)]
     middle, radius = _pick(rng, near if len(near) else pool), float(rng.uniform(0.9, 2.2))
-    out = _outward(thorax, middle)
+    out = _outward(thorax, middle)[1]
     side = _unit(np.cross(out, rng.standard_normal(3)))
     ends = [middle + (out * rng.uniform(0.3, 1) + side * sign) * rng.uniform(5, 12) for sign in (-1, 1)]
     root = middle - _unit(out + rng.normal(0, 0.3, 3)) * rng.uniform(12, 30)

@@ -1,10 +1,10 @@
 """Malignancy of simulated nodules.
 
-Probability by the full Brock (PanCan) model with spiculation, McWilliams et al., N Engl J Med 2013;369:910–919,
-model 2b. It was fitted on screened smokers, of whom 5.5 % had a cancer; the simulation shifts its log odds, as for
-patients of a nodule clinic, so that a cohort of some dozen patients has both labels. Labels are drawn from the
-shifted probability. Benign calcification is outside the model and never malignant here. A choice of the simulation,
-not a clinical claim.
+Probability by the full Brock (PanCan) model with spiculation (McWilliams et al., N Engl J Med
+2013;369:910–919, model 2b), without family history. It was fitted on screened smokers; the simulation
+shifts its log odds, as for patients of a nodule clinic, so that a cohort of some dozen patients has both
+labels. Labels are drawn from the shifted probability. Benign calcification is outside the model and never
+malignant here. All this is a choice of the simulation, not a clinical claim.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class RiskFactors:
 
 def brock_log_odds(factors: RiskFactors) -> float:
     """Log odds of cancer by the published model, without family history."""
-    return (
+    return float(
         _INTERCEPT
         + _AGE * (factors.age - 62)
         + _FEMALE * factors.female

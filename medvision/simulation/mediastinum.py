@@ -21,7 +21,8 @@ Path = tuple[Row, ...]
 
 AORTA: Path = (
     (0, -22, -58, 16), (-12, -30, -30, 17), (-14, -28, -2, 16), (-8, -20, 20, 15), (4, -2, 32, 14),
-    (17, 22, 27, 13), (23, 40, 8, 12.5), (23, 50, -25, 12), (20, 57, -90, 11.5), (8, 58, -160, 11), (3, 56, -260, 10),
+    (17, 22, 27, 13), (23, 40, 8, 12.5), (23, 50, -25, 12), (20, 57, -90, 11.5), (8, 58, -160, 11),
+    (3, 56, -260, 10),
 )  # fmt: skip
 ARTERIES: tuple[Path, ...] = (
     ((20, -42, -48, 14), (19, -32, -22, 14), (20, -12, -9, 12.5), (36, 8, -6, 10), (46, 18, -14, 8)),
@@ -39,13 +40,8 @@ VEINS: tuple[Path, ...] = (
     ((-9, 46, -200, 4), (-9, 46, -10, 4.5), (-16, 34, 10, 5), (-24, 4, 14, 5), (-27, -8, 8, 5)),
 )
 OESOPHAGUS: Path = (
-    (3, 24, 160, 7),
-    (5, 36, 60, 7),
-    (3, 38, 0, 7),
-    (5, 40, -60, 8),
-    (14, 30, -110, 8),
-    (24, 8, -135, 9),
-)
+    (3, 24, 160, 7), (5, 36, 60, 7), (3, 38, 0, 7), (5, 40, -60, 8), (14, 30, -110, 8), (24, 8, -135, 9),
+)  # fmt: skip
 TRACHEA: Path = ((0, 2, 170, 8.5), (0, 14, 80, 8.5), (2, 24, 8, 8.5))
 MAIN_BRONCHI: tuple[Path, ...] = (
     ((2, 24, 8, 8), (-12, 25, -6, 7), (-26, 24, -18, 6.2), (-38, 24, -28, 5.2)),
@@ -57,6 +53,10 @@ PULMONARY_VEINS: tuple[Path, ...] = (
     ((-22, 20, -54, 8), (-40, 22, -58, 6.5)),
     ((28, 12, -36, 8), (42, 0, -22, 6)),
     ((28, 22, -50, 8), (42, 28, -54, 6.5)),
+)
+ALL_PATHS: tuple[Path, ...] = (
+    *(AORTA, OESOPHAGUS, TRACHEA),
+    *(*ARTERIES, *VEINS, *SUPRA_AORTIC, *PULMONARY_VEINS, *MAIN_BRONCHI),
 )
 
 
@@ -86,25 +86,21 @@ class Mediastinum:
 
     def pieces(self) -> Iterator[tuple[Row, Row, float]]:
         """Start, end and radius of every piece of every vessel and airway."""
-        paths = (
-            AORTA,
-            *ARTERIES,
-            *VEINS,
-            *SUPRA_AORTIC,
-            *PULMONARY_VEINS,
-            OESOPHAGUS,
-            TRACHEA,
-            *MAIN_BRONCHI,
-        )
-        for path in paths:
+        for path in ALL_PATHS:
             for first, second in pairwise(path):
                 yield first, second, (first[3] + second[3]) / 2 * self.girth
 
     def distance(self, at: Coordinates) -> Field:
-        """Distance to the surface of the mediastinum, which the lungs lie against."""
+        """Distance of (n,) points to the surface of the mediastinum, which the lungs lie against."""
+        pieces = list(self.pieces())
+        start, end = (np.array([piece[k][:3] for piece in pieces]) for k in (0, 1))
+        way = end - start
+        offset = np.stack(at, axis=1)[:, None] - start
+        along = np.clip((offset * way).sum(axis=2) / (way**2).sum(axis=1), 0, 1)
+        tubes = np.linalg.norm(offset - along[..., None] * way, axis=2) - [piece[2] for piece in pieces]
         united = self._bulk(at)
-        for first, second, radius in self.pieces():
-            united = smooth_union(united, capsule(at, first[:3], second[:3], radius), BLEND_MM)
+        for tube in tubes.T:
+            united = smooth_union(united, tube, BLEND_MM)
         return united - self.fat_mm
 
     def distance_on_grid(self, x: Field, y: Field, z: Field) -> Field:

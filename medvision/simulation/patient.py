@@ -16,7 +16,7 @@ TISSUE_HU_RANGES: dict[str, tuple[float, float]] = {
     "cortex": (400, 1300),
     "air": (-1024, -950),
 }
-"""What the literature gives for CT at 120 kV, unenhanced to arterial phase: Hofer, CT Teaching Manual; Bushberg,
+"""What textbooks give for CT at 120 kV, unenhanced to arterial phase: Hofer, CT Teaching Manual; Bushberg,
 The Essential Physics of Medical Imaging; Kalender, Computed Tomography."""
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.geometry import Affine
+from medvision.findings import Point
+from medvision.geometry import Affine, lps_to_voxel
 from medvision.simulation.fields import Fields, build_fields, placed
+from medvision.simulation.grids import Box, box_around, moved, offsets_from
 from medvision.simulation.mediastinum import MAIN_BRONCHI, TRACHEA
 from medvision.simulation.nodules import add_nodule
 from medvision.simulation.phantom import Grid, Phantom
@@ -23,14 +25,15 @@ AIR_HU = -1000.0
 FIELD_SPACING_MM = {"full": 2.0, "small": 3.0}
 LONGEST_SUBSLICE_MM = {"full": 1.0, "small": 1.6}
 SLAB_SUBSLICES = 24
-FISSURE_HALF_MM, FISSURE_HU = 0.45, -550.0
+FISSURE_HALF_MM, FISSURE_HU = 0.45, 120.0
+"""Thickness, and how much denser than the lung."""
 WALL_HU, LUMEN_HU = 0.0, -985.0
 
 
 def render(phantom: Phantom, grid: Grid) -> Image:
     """Noiseless HU of a patient, as an ideal scanner with this grid would see it.
 
-    Each slice is the mean over its thickness (the distance between slices), each voxel holds its tissues' shares.
+    Each slice is the mean over the distance between slices, each voxel holds its tissues' shares.
 
     Args:
         phantom: the patient.
@@ -76,9 +79,14 @@ class _Interpolator:
     affine: Affine
 
     def __call__(self, field: Image) -> Image:
-        for axis in range(3):
-            field = self._along(field, axis)
-        return field
+        along_slices = self._along(field, 0)
+        return self._along(self._along(along_slices, 1), 2)
+
+    def part(self, box: Box) -> _Interpolator:
+        """The same for a part of the finer grid."""
+        first = [side.start for side in box]
+        shape = (box[0].stop - first[0], box[1].stop - first[1], box[2].stop - first[2])
+        return _Interpolator(self.coarse, shape, moved(self.affine, first))
 
     def _along(self, field: Image, axis: int) -> Image:
         row = 2 - axis
@@ -87,7 +95,7 @@ class _Interpolator:
         place = np.clip((place - self.coarse[row, 3]) / step, 0, field.shape[axis] - 1.001)
         low = place.astype(np.intp)
         share = (place - low).astype(np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
-        lower = field.take(low, axis)
+        lower: Image = field.take(low, axis)
         upper = field.take(low + 1, axis)
         upper -= lower
         upper *= share
@@ -110,34 +118,40 @@ class _Scene:
     def paint(self, shape: tuple[int, int, int], affine: Affine) -> Image:
         """HU of the sub-slices of a slab."""
         at = _Interpolator(self.fields.affine, shape, affine)
-        edge = float(affine[0, 2])
         hu = at(self.fields.soft)
         self._bones(hu, affine)
-        lung = _share(at(self.fields.lung), edge)
-        if lung.any():
-            inner = self._lung(at, affine)
-            inner -= hu
-            inner *= lung
-            hu += inner
+        self._lungs(hu, at)
         self._lookalikes(hu, affine)
         self._airways(hu, affine)
         for item in self.phantom.nodules:
             add_nodule(hu, affine, item.nodule)
-        body = _share(at(self.fields.body), edge)
+        body = _share(at(self.fields.body), float(affine[0, 2]))
         hu -= AIR_HU
         hu *= body
         hu += AIR_HU
         self._table(hu, affine)
         return hu
 
-    def _lung(self, at: _Interpolator, affine: Affine) -> Image:
+    def _lungs(self, hu: Image, at: _Interpolator) -> None:
+        """Put the lungs into their place."""
+        lung = _share(at(self.fields.lung), float(at.affine[0, 2]))
+        box = _bounding_box(lung > 0)
+        if box is None:
+            return
+        part = hu[box]
+        inner = self._lung(at.part(box))
+        inner -= part
+        inner *= lung[box]
+        part += inner
+
+    def _lung(self, at: _Interpolator) -> Image:
         """Parenchyma, emphysema, fissures and vessels."""
         hu = at(self.fields.parenchyma)
-        _cover(hu, affine, self.phantom.bubbles, -965.0)
+        _cover(hu, at.affine, self.phantom.bubbles, -965.0)
         for field in (self.fields.oblique, self.fields.horizontal):
             thin = np.clip(1 - np.abs(at(field)) / np.float32(2 * FISSURE_HALF_MM), 0, 1)
-            hu += thin * np.float32(0.55 * (FISSURE_HU + 870))
-        _raise(hu, affine, self.vessels, self.phantom.patient.tissues.venous_blood)
+            hu += thin * np.float32(FISSURE_HU)
+        _raise(hu, at.affine, self.vessels, self.phantom.patient.tissues.venous_blood)
         return hu
 
     def _bones(self, hu: Image, affine: Affine) -> None:
@@ -200,54 +214,63 @@ class _Scene:
         return float(138 * thorax.scale[1] + 0.65 * thorax.fat_mm)
 
 
+def _bounding_box(inside: NDArray[np.bool_]) -> Box | None:
+    """The smallest box that holds all true voxels."""
+    if not inside.any():
+        return None
+    sides = [np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {k}))) for k in range(3)]
+    first, second, third = (slice(int(side[0]), int(side[-1]) + 1) for side in sides)
+    return first, second, third
+
+
 def _share(distance: Field, edge_mm: float) -> Image:
     """Share of each voxel inside a surface."""
     return np.asarray(np.clip(0.5 - distance / np.float32(edge_mm), 0, 1), np.float32)
 
 
-def _near(tubes: Tubes, shape: tuple[int, ...], affine: Affine) -> Tubes:
-    """Only the tubes that reach a slab."""
-    low = affine[2, 3] - affine[2, 0]
-    high = low + affine[2, 0] * (shape[0] + 1)
-    reach = np.maximum(tubes.start_radius_mm, tubes.end_radius_mm) + 1
-    heights = np.stack([tubes.start_mm[:, 2], tubes.end_mm[:, 2]])
-    return tubes.take((heights.min(axis=0) - reach < high) & (heights.max(axis=0) + reach > low))
-
-
-def _coverage(tubes: Tubes, shape: tuple[int, ...], affine: Affine) -> Image | None:
-    tubes = _near(tubes, shape, affine)
+def _covered(hu: Image, affine: Affine, tubes: Tubes) -> tuple[Image, Image] | None:
+    """The part of an image around some tubes, and the tubes' coverage there; None where there are none."""
     tubes = tubes.take(np.minimum(tubes.start_radius_mm, tubes.end_radius_mm) > 0)
-    if not len(tubes):
+    reach = np.maximum(tubes.start_radius_mm, tubes.end_radius_mm)[:, None] + 2
+    low = lps_to_voxel(affine, np.minimum(tubes.start_mm, tubes.end_mm) - reach)
+    high = lps_to_voxel(affine, np.maximum(tubes.start_mm, tubes.end_mm) + reach)
+    near = np.asarray(((high > 0) & (low < hu.shape)).all(axis=1))
+    if not near.any():
         return None
-    coverage = np.zeros(shape, np.float32)
-    add_coverage(coverage, affine, tubes)
-    return coverage
+    first = np.clip(low[near].min(axis=0), 0, hu.shape).astype(int)
+    stop = np.clip(np.ceil(high[near].max(axis=0)) + 1, 0, hu.shape).astype(int)
+    part = hu[first[0] : stop[0], first[1] : stop[1], first[2] : stop[2]]
+    coverage = np.zeros(part.shape, np.float32)
+    add_coverage(coverage, moved(affine, first), tubes.take(near))
+    return part, coverage
 
 
 def _cover(hu: Image, affine: Affine, tubes: Tubes, value: float) -> None:
     """Replace what is inside tubes."""
-    coverage = _coverage(tubes, hu.shape, affine)
-    if coverage is not None:
-        hu += coverage * (np.float32(value) - hu)
+    found = _covered(hu, affine, tubes)
+    if found is not None:
+        part, coverage = found
+        coverage *= np.float32(value) - part
+        part += coverage
 
 
 def _raise(hu: Image, affine: Affine, tubes: Tubes, value: float) -> None:
     """Paint tubes where they are denser than what is there."""
-    coverage = _coverage(tubes, hu.shape, affine)
-    if coverage is not None:
-        hu += coverage * np.maximum(np.float32(value) - hu, 0)
+    found = _covered(hu, affine, tubes)
+    if found is not None:
+        part, coverage = found
+        coverage *= np.maximum(np.float32(value) - part, 0)
+        part += coverage
 
 
-def _double(hu: Image, affine: Affine, center_mm: tuple[float, float, float], size_mm: float) -> None:
+def _double(hu: Image, affine: Affine, center_mm: Point, size_mm: float) -> None:
     """Overlay a shifted copy of the image around a point: the double contours of a moving heart."""
-    z, y, x = (affine[2 - k, 3] + affine[2 - k, k] * np.arange(hu.shape[k]) for k in range(3))
-    squared = (
-        ((z - center_mm[2]) / 12)[:, None, None] ** 2
-        + ((y - center_mm[1]) / size_mm)[None, :, None] ** 2
-        + ((x - center_mm[0]) / size_mm)[None, None, :] ** 2
-    )
-    if squared.min() > 2:
+    box = box_around(hu.shape, affine, center_mm, 1.5 * size_mm)
+    part = hu[box]
+    if not part.size:
         return
-    weight = (0.5 * np.exp(-squared * 2)).astype(np.float32)
+    offset = offsets_from(box, affine, center_mm) / np.float32(size_mm)
+    offset[..., 2] *= np.float32(size_mm / 12)
+    weight = 0.5 * np.exp(-2 * (offset**2).sum(axis=-1))
     shift = int(np.ceil(2.5 / affine[0, 2]))
-    hu += weight * (np.roll(hu, shift, axis=2) - hu)
+    part += weight * (np.roll(part, shift, axis=2) - part)

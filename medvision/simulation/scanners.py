@@ -61,10 +61,10 @@ VENDORS = (
             Kernel("BONE", 0.9, 0.2, 30),
             Kernel("SOFT", 0.5, 0.0, 11),
         ),
-        -1024,
-        True,
-        -3024,
-        (0.625, 1.25, 2.5),
+        intercept=-1024,
+        signed=True,
+        padding_hu=-3024,
+        thicknesses_mm=(0.625, 1.25, 2.5),
     ),
     Vendor(
         "SIEMENS",
@@ -75,28 +75,28 @@ VENDORS = (
             Kernel("B70f", 1.0, 0.5, 40),
             Kernel("Br40d", 0.6, 0.0, 12),
         ),
-        -1024,
-        False,
-        None,
-        (0.75, 1.0, 1.5, 2.0, 3.0),
+        intercept=-1024,
+        signed=False,
+        padding_hu=None,
+        thicknesses_mm=(0.75, 1.0, 1.5, 2.0, 3.0),
     ),
     Vendor(
         "Philips",
         ("Brilliance 64", "iCT 256", "IQon - Spectral CT"),
         (Kernel("B", 0.6, 0.0, 14), Kernel("C", 0.72, 0.1, 20), Kernel("L", 0.95, 0.35, 34)),
-        -1000,
-        False,
-        None,
-        (0.9, 1.0, 2.0, 3.0),
+        intercept=-1000,
+        signed=False,
+        padding_hu=None,
+        thicknesses_mm=(0.9, 1.0, 2.0, 3.0),
     ),
     Vendor(
         "TOSHIBA",
         ("Aquilion ONE", "Aquilion PRIME"),
         (Kernel("FC13", 0.6, 0.0, 14), Kernel("FC51", 0.95, 0.35, 34), Kernel("FC08", 0.56, 0.0, 12)),
-        0,
-        True,
-        -2048,
-        (1.0, 2.0, 3.0),
+        intercept=0,
+        signed=True,
+        padding_hu=-2048,
+        thicknesses_mm=(1.0, 2.0, 3.0),
     ),
 )
 
@@ -168,7 +168,7 @@ def sample_acquisition(
     spacing = thickness if rng.random() < 0.75 else round(0.8 * thickness, 3)
     slices = int(np.ceil((z_range_mm[1] - z_range_mm[0]) / spacing)) + 1
     half = pixel * (matrix - 1) / 2
-    shift = rng.normal(0, 5, 2).round(1)
+    shift = rng.normal(0, 5, 2).round(1).tolist()
     z = round(z_range_mm[0] + float(rng.uniform(0, spacing)), 2)
     return Acquisition(
         vendor=vendor,

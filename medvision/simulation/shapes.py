@@ -61,12 +61,25 @@ class Wobble:
     phases: NDArray[np.float64]
 
     def __call__(self, at: Coordinates) -> Field:
-        """Evaluate at x, y, z."""
-        terms = [
-            np.sin(at[0] * k[0] + p[0]) * np.sin(at[1] * k[1] + p[1]) * np.sin(at[2] * k[2] + p[2])
-            for k, p in zip(self.waves.tolist(), self.phases.tolist(), strict=True)
+        """Evaluate at x, y, z (three equal arrays, or an open grid in z, y, x order)."""
+        waves = [np.sin(np.multiply.outer(axis, k) + p) for axis, k, p in self._terms(at)]
+        if at[0].ndim == 1:
+            return np.asarray((waves[0] * waves[1] * waves[2]).sum(axis=1) * self._height)
+        x, y, z = (wave.reshape(-1, wave.shape[-1]) for wave in waves)
+        plane = (y[:, None] * x[None]).reshape(-1, x.shape[1])
+        return np.asarray((z @ plane.T).reshape(len(z), len(y), len(x)) * self._height)
+
+    @property
+    def _height(self) -> float:
+        """Factor that makes the standard deviation 1: that of a product of three sines is 8 to the −½."""
+        return float(np.sqrt(8 / len(self.waves)))
+
+    def _terms(self, at: Coordinates) -> list[tuple[Field, Field, Field]]:
+        """Coordinate, waves and phases of each axis."""
+        return [
+            (at[k], self.waves[:, k].astype(at[k].dtype), self.phases[:, k].astype(at[k].dtype))
+            for k in range(3)
         ]
-        return np.asarray(sum(terms) * float(np.sqrt(8 / len(terms))))
 
 
 def sample_wobble(rng: np.random.Generator, wavelength_mm: float, terms: int = 4) -> Wobble:

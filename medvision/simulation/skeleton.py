@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.simulation.shapes import Coordinates, Field, smooth_union
+from medvision.simulation.shapes import EXPONENT, Coordinates, Field, smooth_union
 from medvision.simulation.thorax import (
-    EXPONENT,
     RIB_DROP_MM,
     RIB_PITCH_MM,
     Thorax,
@@ -84,7 +83,7 @@ def _breastbone(thorax: Thorax) -> Tubes:
     _, depth, middle = half_axes(z)
     y = middle - depth - 8
     left, right = np.stack([-half, y, z], axis=1), np.stack([half, y, z], axis=1)
-    return _plate(thorax.place(left), thorax.place(right), 4.6, 7)
+    return _plate(thorax.place(left), thorax.place(right), 4.6, 14)
 
 
 def _shoulder(thorax: Thorax, side: int) -> Tubes:
@@ -97,7 +96,7 @@ def _shoulder(thorax: Thorax, side: int) -> Tubes:
     mirror = np.array([side, 1, 1])
     return join(
         [
-            _plate(thorax.place(medial * mirror), thorax.place(lateral * mirror), 2.4, 12),
+            _plate(thorax.place(medial * mirror), thorax.place(lateral * mirror), 2.0, 26),
             polyline(thorax.place(ridge * mirror), np.array([3.5, 4, 5])),
             polyline(thorax.place(collar * mirror), np.array([7.0, 5.5, 5.5, 6])),
             polyline(thorax.place(head * mirror), np.array([22.0, 15, 12])),
@@ -115,12 +114,15 @@ def spine_distance(thorax: Thorax, at: Coordinates) -> Field:
     body = np.maximum(np.sqrt(x**2 + (back * 1.12) ** 2) - waist, height - 9.3)
     ring = np.abs(np.sqrt(x**2 + ((back - 23) * 1.1) ** 2) - 11.5) - 3.0
     arch = np.maximum(np.maximum(ring, 10 - back), height - 8)
-    wings = np.sqrt((np.maximum(np.abs(x) - 26, 0)) ** 2 + (back - 20) ** 2 + (height - 2) ** 2) - 5
-    wings = np.maximum(wings, 13 - np.abs(x))
-    slope = z + 0.5 * (back - 30)
+    wings = (
+        np.sqrt((np.abs(x) * 0.35 - 4.5) ** 2 + (back - 19 - 0.25 * np.abs(x)) ** 2 + (height - 2) ** 2) - 5
+    )
+    wings = np.maximum(wings, np.abs(x) - 33)
+    slope = z + 0.8 * (back - 30)
     thorn_height = np.abs((slope / VERTEBRA_MM) % 1 - 0.5) * VERTEBRA_MM
-    thorn = np.maximum(np.abs(x) - 3.0, np.maximum(np.abs(back - 44) - 12, thorn_height - 8))
-    return smooth_union(smooth_union(body, arch, 3), np.minimum(wings, thorn), 3)
+    thick = 2.4 + 1.6 * np.clip((back - 40) / 14, 0, 1)
+    thorn = np.maximum(np.abs(x) - thick, np.maximum(np.abs(back - 43) - 12, thorn_height - 8))
+    return smooth_union(smooth_union(body, arch, 4), np.minimum(wings, thorn), 4)
 
 
 def disc_distance(thorax: Thorax, at: Coordinates) -> Field:

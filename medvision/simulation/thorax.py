@@ -32,8 +32,8 @@ _LEVELS = np.array([-230.0, -150.0, -90.0, -40.0, 0.0, 40.0, 80.0, 112.0])
 _HALF_WIDTH = np.array([118.0, 130.0, 133.0, 130.0, 122.0, 110.0, 94.0, 78.0])
 _HALF_DEPTH = np.array([84.0, 92.0, 95.0, 92.0, 86.0, 77.0, 64.0, 54.0])
 _CENTER_Y = np.array([-4.0, -4.0, 0.0, 4.0, 9.0, 16.0, 26.0, 32.0])
-_WALL_SIDE = np.array([20.0, 20.0, 22.0, 28.0, 38.0, 55.0, 75.0, 90.0])
-_WALL_FRONT = np.array([16.0, 16.0, 17.0, 20.0, 24.0, 26.0, 26.0, 26.0])
+_WALL_SIDE = np.array([18.0, 17.0, 17.0, 21.0, 33.0, 52.0, 74.0, 92.0])
+_WALL_FRONT = np.array([15.0, 15.0, 15.0, 17.0, 21.0, 25.0, 26.0, 26.0])
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,8 @@ def cavity_distance(thorax: Thorax, at: Coordinates) -> Field:
     section = (across + front) ** (1 / EXPONENT) - 1
     ribs = np.cos((z + RIB_DROP_MM * (middle + depth - y) / (2 * depth)) * (2 * np.pi / RIB_PITCH_MM))
     distance = section * np.minimum(width - center, depth) * shrink
-    return np.asarray(np.maximum(distance, z - APEX_MM) - 0.9 * ribs + thorax.wobble(at))
+    dents = np.where(y > middle, 11 * np.exp(-((x / 46) ** 2)), 6 * np.exp(-((x / 34) ** 2)))
+    return np.asarray(np.maximum(distance + dents, z - APEX_MM) - 0.5 * ribs + thorax.wobble(at))
 
 
 def muscle_distance(thorax: Thorax, at: Coordinates) -> Field:
@@ -167,24 +168,29 @@ def spine_center(z: Field) -> Field:
     return np.asarray(middle + depth - 24)
 
 
-def lung_distance(thorax: Thorax, at: Coordinates, mediastinum: Field | None = None) -> Field:
+def lung_distance(
+    thorax: Thorax, at: Coordinates, mediastinum: Field | None = None, cavity: Field | None = None
+) -> Field:
     """Distance to the surface of both lungs.
 
     Args:
         thorax: the chest.
         at: where.
         mediastinum: distance to the mediastinum there, where it is already known.
+        cavity: distance to the cavity's wall there, where it is already known.
     """
     x, y, z = thorax.reference(at)
     if mediastinum is None:
         mediastinum = thorax.mediastinum.distance((x, y, z))
     back = spine_center(z)
-    spine = np.sqrt((x / 1.15) ** 2 + (y - back) ** 2) - 20
-    behind = np.maximum(np.abs(x) - 27, back + 12 - y)
-    spine = smooth_union(spine, behind, 10)
+    spine = np.sqrt((x / 1.12) ** 2 + (y - back) ** 2) - 19
+    behind = np.sqrt((x / 1.5) ** 2 + (y - back - 30) ** 2) - 19
+    spine = smooth_union(spine, behind, 14)
     below = diaphragm_distance(thorax, at)
     middle = smooth_union(smooth_union(mediastinum, spine, 8), below, 12)
-    return smooth_cut(cavity_distance(thorax, at), middle, 4) + 0.4 * thorax.roughness(at)
+    if cavity is None:
+        cavity = cavity_distance(thorax, at)
+    return smooth_cut(cavity, middle, 4) + 0.25 * thorax.roughness(at)
 
 
 def oblique_fissure(thorax: Thorax, at: Coordinates) -> Field:

@@ -15,17 +15,19 @@ Points = NDArray[np.float64]
 
 PLEURAL_GAP_MM = 3.0
 """Vessels end about this far from the pleura."""
-ARTERY_END_MM, VEIN_END_MM = 0.38, 0.40
+ARTERY_END_MM, VEIN_END_MM = 0.44, 0.46
 AIRWAY_SMALLEST_MM = 0.75
+HILUM_MM = 22.0
+"""Around the roots of the lobes, airways may run outside the lung."""
 
-# Where the lobar branches leave the hilum, reference mm: artery, bronchus, vein by lobe, in the order of LOBES.
+# Where the lobar branches leave the hilum, reference mm, in the order of LOBES.
 _ARTERY_ROOTS = np.array([[-36.0, 8, -8], [-40, 6, -36], [-42, 18, -38], [42, 10, 4], [46, 22, -26]])
 _AIRWAY_ROOTS = np.array([[-32.0, 24, -8], [-42, 14, -40], [-42, 24, -42], [42, 22, -12], [48, 30, -34]])
 _VEIN_ROOTS = np.array([[-38.0, 0, -28], [-38, 0, -38], [-40, 22, -58], [42, 0, -22], [42, 28, -54]])
 _LOBE_AWAY = np.array(
     [[-0.7, -0.1, 1.0], [-0.8, -1.0, -0.5], [-0.5, 0.3, -1.0], [0.7, -0.4, 0.8], [0.5, 0.3, -1.0]]
 )
-_ROOT_LIMIT_MM = 6.5
+_ROOT_LIMIT_MM = 5.5
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,12 @@ def grow_trees(rng: np.random.Generator, thorax: Thorax, ends: int) -> Trees:
         half = len(mine) // 2
         away = _LOBE_AWAY[lobe]
         artery = Territory(thorax.place(_ARTERY_ROOTS[lobe]), away, mine[:half])
-        vein = Territory(thorax.place(_VEIN_ROOTS[lobe]), away + [0.0, -0.3, -0.2], mine[half:])
+        vein = Territory(thorax.place(_VEIN_ROOTS[lobe]), away + np.array([0.0, -0.3, -0.2]), mine[half:])
         arteries = _limit(fill_tree(rng, artery, ARTERY_END_MM))
         parts["arteries"].append(arteries)
         parts["veins"].append(_limit(fill_tree(rng, vein, VEIN_END_MM)))
-        parts["airways"].append(_beside(arteries, thorax.place(_AIRWAY_ROOTS[lobe] - _ARTERY_ROOTS[lobe])))
+        airways = _beside(arteries, thorax.place(_AIRWAY_ROOTS[lobe] - _ARTERY_ROOTS[lobe]))
+        parts["airways"].append(airways.take(_in_lung_or_hilum(thorax, airways, artery.root_mm)))
     return Trees(**{name: join(tubes) for name, tubes in parts.items()})
 
 
@@ -92,6 +95,13 @@ def _limit(tubes: Tubes) -> Tubes:
         np.minimum(tubes.start_radius_mm, _ROOT_LIMIT_MM),
         np.minimum(tubes.end_radius_mm, _ROOT_LIMIT_MM),
     )
+
+
+def _in_lung_or_hilum(thorax: Thorax, airways: Tubes, root_mm: Points) -> NDArray[np.bool_]:
+    """Airways that do not cut through the heart."""
+    middle = (airways.start_mm + airways.end_mm) / 2
+    depth = -lung_distance(thorax, (middle[:, 0], middle[:, 1], middle[:, 2]))
+    return np.asarray((depth > -2) | (np.linalg.norm(middle - root_mm, axis=1) < HILUM_MM))
 
 
 def _beside(arteries: Tubes, offset_at_root: Points) -> Tubes:

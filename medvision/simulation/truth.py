@@ -9,14 +9,16 @@ from typing import Any
 from medvision.simulation.dirt import Dirt
 from medvision.simulation.headers import make_uid
 from medvision.simulation.lesions import PlacedNodule
+from medvision.simulation.malignancy import CLINIC_LOG_ODDS
 from medvision.simulation.phantom import Phantom
 
 SCHEMA_VERSION = "1.0"
 ANNOTATED_FROM_MM = 3.0
 """LUNA16 annotates nodules of at least 3 mm."""
 MALIGNANCY_MODEL = (
-    "Brock (PanCan) model 2b, McWilliams et al., N Engl J Med 2013;369:910-919, without family history; log odds "
-    "shifted by +1.5 for a nodule clinic; label drawn from the probability; a choice of the simulation"
+    "Brock (PanCan) model 2b, McWilliams et al., N Engl J Med 2013;369:910-919, without family history; "
+    f"log odds shifted by {CLINIC_LOG_ODDS:+g} for a nodule clinic; label drawn from the probability; a "
+    "choice of the simulation"
 )
 
 Record = dict[str, Any]

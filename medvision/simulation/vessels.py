@@ -20,8 +20,16 @@ Points = NDArray[np.float64]
 
 VESSEL_HU = 40.0
 """Unenhanced blood."""
-MURRAY = 3.0
+MURRAY = 3.2
 SMALLEST_RADIUS_MM = 0.3
+REACH = (0.3, 0.46)
+"""Length of a branch as a share of the way to the middle of what it supplies."""
+PERSISTENCE = 0.55
+FORWARD = 0.6
+"""How much less the width of a territory counts along its branch than across."""
+UNEVEN = 0.7
+"""Largest shift of a split from the middle, in standard deviations."""
+"""How much of its parent's direction a branch keeps."""
 
 
 def add_vessels(hu: Image, affine: Affine, vessels: Tubes, vessel_hu: float = VESSEL_HU) -> None:
@@ -153,7 +161,7 @@ def _radius(size: NDArray[np.intp], end_radius_mm: float) -> Points:
 def _curved(tips: Points, ways: Points, ends: Points, start_radius: Points, end_radius: Points) -> Tubes:
     """Two pieces a branch, leaving along `ways` and bending towards `ends` (quadratic Bézier curve)."""
     length = np.linalg.norm(ends - tips, axis=1, keepdims=True)
-    control = tips + ways * length * 0.45
+    control = tips + ways * length * 0.35
     middle = tips / 4 + control / 2 + ends / 4
     between = (start_radius + end_radius) / 2
     return join([Tubes(tips, middle, start_radius, between), Tubes(middle, ends, between, end_radius)])
@@ -178,19 +186,20 @@ def _halve(
     end_radius_mm: float,
 ) -> tuple[Points, NDArray[np.intp], Points, Points, Tubes]:
     """Split each group of points across its widest direction and send a branch towards each half."""
-    side = _side(points, group, len(tips))
+    side = _side(rng, points, group, ways)
     child = 2 * group + side
     size = np.bincount(child, minlength=2 * len(tips))
     center = _means(points, child, size)
     parent = np.arange(2 * len(tips)) // 2
-    reach = rng.uniform(0.3, 0.5, (2 * len(tips), 1))
-    reach[size == 1] = 0.5
-    ends = tips[parent] + (center - tips[parent]) * reach
+    reach = rng.uniform(*REACH, (2 * len(tips), 1))
+    aim = center - tips[parent]
+    length = np.linalg.norm(aim, axis=1, keepdims=True)
+    ends = tips[parent] + _unit(_unit(aim) + ways[parent] * PERSISTENCE) * length * reach
     used = size > 0
     parents = np.bincount(parent, weights=size).astype(np.intp)
     start = np.minimum(_radius(parents, end_radius_mm)[parent], _radius(size, end_radius_mm) * 1.15)
     branches = _curved(tips[parent], ways[parent], ends, start, _radius(size, end_radius_mm))
-    leaving = _unit(_unit(ends - tips[parent]) * 1.4 - ways[parent] * 0.4)
+    leaving = _unit(_unit(ends - tips[parent]) * 1.25 - ways[parent] * 0.25)
     renumber = np.cumsum(used) - 1
     kept = np.tile(used, 2)
     return points, renumber[child], ends[used], leaving[used], branches.take(kept)
@@ -201,13 +210,24 @@ def _means(points: Points, group: NDArray[np.intp], size: NDArray[np.intp]) -> P
     return np.stack(sums, axis=1) / np.maximum(size, 1)[:, None]
 
 
-def _side(points: Points, group: NDArray[np.intp], groups: int) -> NDArray[np.intp]:
-    """0 or 1 for each point: which side of its group's mean, along the direction of largest spread."""
-    size = np.bincount(group, minlength=groups)
-    centered = points - _means(points, group, size)[group]
+def _side(
+    rng: np.random.Generator, points: Points, group: NDArray[np.intp], ways: Points
+) -> NDArray[np.intp]:
+    """0 or 1 for each point: which child of its branch supplies it.
+
+    Groups are split across their widest direction, seldom in equal parts. Width along the branch counts less,
+    so that children go on rather than turn back.
+    """
+    groups = len(ways)
+    centered = points - _means(points, group, np.bincount(group, minlength=groups))[group]
+    along = (centered * ways[group]).sum(axis=1, keepdims=True)
+    centered = centered - FORWARD * along * ways[group]
     spread = np.empty((groups, 3, 3))
     for i in range(3):
         for j in range(3):
             spread[:, i, j] = np.bincount(group, centered[:, i] * centered[:, j], minlength=groups)
     widest = np.linalg.eigh(spread)[1][:, :, 2]
-    return np.asarray((centered * widest[group]).sum(axis=1) > 0, np.intp)
+    place = (centered * widest[group]).sum(axis=1)
+    width = np.sqrt(np.bincount(group, place**2, minlength=groups) / np.bincount(group, minlength=groups))
+    limit = width * rng.uniform(-UNEVEN, UNEVEN, groups)
+    return np.asarray(place > limit[group], np.intp)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from medvision.simulation.headers import Visit, axial_header, decimals, file_meta, make_uid, transfer_syntax
 from medvision.simulation.phantom import Phantom, stream
@@ -73,7 +74,7 @@ def write_slice(path: Path, phantom: Phantom, stack: Stack, k: int, number: int,
     save(path, dataset, transfer_syntax(phantom))
 
 
-def save(path: Path, dataset: Dataset, syntax: str) -> None:
+def save(path: Path, dataset: Dataset, syntax: UID) -> None:
     """Write a data set as a DICOM file (PS3.10)."""
     dataset.file_meta = file_meta(syntax, dataset.SOPClassUID)
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
