@@ -88,5 +88,6 @@ def validation_aucs(logits: Tensor, labels: Tensor) -> dict[str, float]:
         known = labels[:, column] >= 0
         targets = labels[known, column].long()
         if 0 < targets.sum() < len(targets):
-            aucs[name] = float(binary_auroc(logits[known, column].float(), targets))
+            auc = float(binary_auroc(logits[known, column].float(), targets))
+            aucs[name] = min(auc, 1.0)  # torchmetrics sums in float32
     return aucs
