@@ -18,12 +18,14 @@ class LabelledSeries:
         patient_id: Patient ID (0010,0020), or the next best identifier where it is empty. Never printed.
         annotations: its nodules; empty for a scan without any.
         loader: reads the Scan; can be pickled, so that worker processes may call it.
+        excluded: findings that count neither way, where they are known.
     """
 
     series_instance_uid: str
     patient_id: str
     annotations: tuple[Annotation, ...]
     loader: Callable[[], Scan] = field(repr=False, compare=False)
+    excluded: tuple[Annotation, ...] = ()
 
     def load(self) -> Scan:
         """Read and decode the Series.

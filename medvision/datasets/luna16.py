@@ -37,10 +37,18 @@ def find_volumes(folder: Path) -> dict[str, Path]:
     return volumes
 
 
-def label_volumes(volumes: Mapping[str, Path], annotations: Annotations) -> tuple[LabelledSeries, ...]:
+def label_volumes(
+    volumes: Mapping[str, Path], annotations: Annotations, excluded: Annotations
+) -> tuple[LabelledSeries, ...]:
     """One `LabelledSeries` a volume. LUNA16 names no patients, so each Series counts as one."""
     return tuple(
-        LabelledSeries(uid, uid, tuple(annotations.get(uid, ())), partial(load_scan, path))
+        LabelledSeries(
+            uid,
+            uid,
+            tuple(annotations.get(uid, ())),
+            partial(load_scan, path),
+            tuple(excluded.get(uid, ())),
+        )
         for uid, path in volumes.items()
     )
 

@@ -41,6 +41,15 @@ def test_a_luna16_folder(luna16):
     assert [int(series.load().volume.array[0, 0, 0]) for series in cohort] == [-100, -200, -300]
 
 
+def test_excluded_findings_come_along(luna16):
+    (luna16 / "annotations_excluded.csv").write_text(HEADER + "1.3,7,8,9,-1\n")
+    assert [series.excluded for series in open_cohort(luna16)] == [
+        (),
+        (),
+        (Annotation("1.3", (7.0, 8.0, 9.0), -1.0),),
+    ]
+
+
 def test_lung_masks_are_no_scans(luna16):
     write_volume(luna16 / "seg-lungs-LUNA16" / "1.1.mhd")
     assert len(open_cohort(luna16)) == 3
@@ -113,7 +122,7 @@ def test_a_broken_truth(luna16, text, message):
 def test_no_folder_no_annotations_no_scans(tmp_path):
     with pytest.raises(DataError, match="is not a folder"):
         open_cohort(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"has no annotations\.csv"):
+    with pytest.raises(DataError, match=r"neither annotations\.csv nor LIDC-IDRI"):
         open_cohort(tmp_path)
     (tmp_path / "annotations.csv").write_text(HEADER)
     with pytest.raises(NothingToDoError):
