@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +154,12 @@ def _number(text: str) -> float:
 
 
 def _bad_texts(column: Column, texts: list[str]) -> NDArray[np.bool_]:
-    bad = np.zeros(len(texts), dtype=bool)
+    tests: list[Callable[[str], bool]] = []
     if column.logical_type == "boolean":
-        bad |= [bool(text) and text.lower() not in ("true", "false") for text in texts]
+        tests.append(lambda text: text.lower() in ("true", "false"))
     if column.allowed:
-        bad |= [bool(text) and text not in column.allowed for text in texts]
+        tests.append(lambda text: text in column.allowed)
     if column.pattern is not None:
-        matches = re.compile(column.pattern).fullmatch
-        bad |= [bool(text) and matches(text) is None for text in texts]
-    return bad
+        pattern = re.compile(column.pattern)
+        tests.append(lambda text: pattern.fullmatch(text) is not None)
+    return np.array([bool(text) and not all(test(text) for test in tests) for text in texts], dtype=bool)

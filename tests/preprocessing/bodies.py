@@ -28,14 +28,28 @@ RIGHT_LUNG = Ellipsoid((-70.0, 0.0, 0.0), (45.0, 60.0, 80.0))
 LEFT_LUNG = Ellipsoid((70.0, 0.0, 0.0), (45.0, 60.0, 80.0))
 
 
-def body(
+def hu_at(
+    points_mm: np.ndarray,
     lungs: Sequence[Ellipsoid] = (RIGHT_LUNG, LEFT_LUNG),
     nodules: Sequence[tuple[tuple[float, float, float], float]] = (),
     *,
     bridge: bool = False,
-    spacing_mm: float = 2.5,
-) -> hd.Volume:
+) -> np.ndarray:
     """Soft tissue of 0 HU, lungs of −850 HU, air around; nodules are (centre, radius)."""
+    x, y, z = np.moveaxis(points_mm, -1, 0)
+    hu = np.full(points_mm.shape[:-1], -1000, dtype=np.int16)
+    hu[(x / 140) ** 2 + (y / 95) ** 2 < 1] = 0
+    for lung in lungs:
+        hu[lung.holds(points_mm)] = -850
+    if bridge:
+        hu[(np.abs(x) < 40) & (np.abs(y) < 4) & (np.abs(z) < 4)] = -850
+    for center, radius in nodules:
+        hu[((points_mm - center) ** 2).sum(axis=-1) < radius**2] = 30
+    return hu
+
+
+def body(spacing_mm: float = 2.5, **content) -> hd.Volume:
+    """The same on a grid that holds all of it; content as for `hu_at`."""
     half = np.array([100.0, 110.0, 160.0])
     shape = np.ceil(2 * half / spacing_mm).astype(int)
     affine = np.zeros((4, 4))
@@ -43,12 +57,4 @@ def body(
     affine[:3, 3] = -half[::-1]
     affine[3, 3] = 1
     points = voxel_to_lps(affine, np.stack(np.indices(shape), axis=-1))
-    hu = np.full(shape, -1000, dtype=np.int16)
-    hu[(points[..., 0] / 140) ** 2 + (points[..., 1] / 95) ** 2 < 1] = 0
-    for lung in lungs:
-        hu[lung.holds(points)] = -850
-    if bridge:
-        hu[(np.abs(points[..., 0]) < 40) & (np.abs(points[..., 1]) < 4) & (np.abs(points[..., 2]) < 4)] = -850
-    for center, radius in nodules:
-        hu[((points - center) ** 2).sum(axis=-1) < radius**2] = 30
-    return hd.Volume(hu, affine, "PATIENT")
+    return hd.Volume(hu_at(points, **content), affine, "PATIENT")
