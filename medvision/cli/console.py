@@ -13,7 +13,16 @@ TRACEBACK = logging.DEBUG - 5
 """Log level of tracebacks: only -vv goes that low."""
 
 _LEVELS = {-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG}
-_NOISY_LIBRARIES = ("monai", "lightning", "lightning.pytorch", "pydicom", "highdicom", "mlflow", "alembic")
+_NOISY_LIBRARIES = (
+    "monai",
+    # Lightning resets the levels of its parent loggers when it is imported.
+    "lightning.pytorch.utilities.rank_zero",
+    "lightning.fabric.utilities.rank_zero",
+    "pydicom",
+    "highdicom",
+    "mlflow",
+    "alembic",
+)
 
 
 class _ToStderr(logging.StreamHandler[Any]):
