@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from medvision import telemetry
+from medvision.files import make_folder
 
 STARTUP_SECONDS = 180
 """The first start in a new home makes a database, which takes a slow machine a minute."""
@@ -15,7 +16,11 @@ def use_embedded_server(home: Path) -> None:
     """Let flows of this process run on a server of their own, which keeps everything in `home`.
 
     Call it before prefect is imported.
+
+    Raises:
+        OutputError: `home` cannot be made.
     """
+    make_folder(home)
     telemetry.switch_off()
     for name in ("PREFECT_API_URL", "PREFECT_PROFILE"):  # a server that the user runs is none of our business
         os.environ.pop(name, None)

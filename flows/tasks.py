@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from prefect import task
 
+from flows.apart import run_apart
 from medvision.config.detection import DetectionConfig
 
 LABELS = ("annotations.csv", "seriesuids.csv", "truth.json")
@@ -48,7 +49,7 @@ def train_detector(config: DetectionConfig, cohorts: Sequence[Path], *, resume: 
     from medvision.training.detection import train
 
     data = config.data.model_copy(update={"cohort": tuple(cohorts)})
-    result = train(config.model_copy(update={"data": data}), resume=resume)
+    result = run_apart(train, config.model_copy(update={"data": data}), resume=resume)
     return {**asdict(result), "model": str(result.model)}
 
 

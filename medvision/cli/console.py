@@ -14,14 +14,13 @@ TRACEBACK = logging.DEBUG - 5
 
 _LEVELS = {-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG}
 _NOISY_LIBRARIES = (
-    "monai",
-    # Lightning resets the levels of its parent loggers when it is imported.
-    "lightning.pytorch.utilities.rank_zero",
-    "lightning.fabric.utilities.rank_zero",
-    "pydicom",
-    "highdicom",
-    "mlflow",
     "alembic",
+    "highdicom",
+    "lightning.fabric.utilities.rank_zero",  # Lightning sets the level of its own loggers when imported, not of these
+    "lightning.fabric.utilities.seed",
+    "lightning.pytorch.utilities.rank_zero",
+    "monai",
+    "pydicom",
 )
 
 

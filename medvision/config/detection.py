@@ -16,7 +16,7 @@ class DataConfig(Settings):
     """The patients to learn from."""
 
     cohort: tuple[Path, ...] = Field(min_length=1)
-    """Folders made by `medvision simulate`, STOREs with `annotations.csv`, LUNA16 or LIDC-IDRI folders; one or a list."""
+    """A folder or several: made by `medvision simulate`, STOREs with `annotations.csv`, LUNA16, LIDC-IDRI."""
 
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of the patients that is never learnt from: it chooses checkpoints and the operating point."""

@@ -13,12 +13,15 @@ import pytest
 import yaml
 
 pytest.importorskip("prefect")
+from flows.apart import run_apart
 from flows.caching import content_sha256
 from flows.demo import HOME
 from flows.demo import demo as demo_command
 from flows.demo_flow import demo
 from flows.environment import use_embedded_server
 from medvision.cli.main import run
+from medvision.config.base import Settings, load_config
+from medvision.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = "task: detect_lite\noutput: elsewhere\ndata: {cohort: [elsewhere]}\n"
@@ -95,6 +98,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
         ("evaluation.luna16.evaluate", library.evaluate),
     ):
         monkeypatch.setattr(f"medvision.{name}", job)
+    monkeypatch.setattr("flows.tasks.run_apart", lambda function, *args, **kwargs: function(*args, **kwargs))
     return library
 
 
@@ -159,6 +163,13 @@ def test_a_deployment_can_be_loaded_with_its_parameters(
     assert set(deployment.get("parameters", {})) <= set(flow.parameters.properties)
     for value in deployment.get("parameters", {}).values():
         assert (ROOT / value).exists()
+
+
+def test_work_apart_has_another_process_and_the_same_result_or_error() -> None:
+    assert run_apart(os.getpid) != os.getpid()
+    assert run_apart(sorted, [3, 1, 2], reverse=True) == [3, 2, 1]
+    with pytest.raises(ConfigError, match="No such file"):
+        run_apart(load_config, Path("nowhere.yaml"), Settings)
 
 
 def test_content_counts_and_hidden_files_and_the_folders_name_do_not(tmp_path: Path) -> None:
