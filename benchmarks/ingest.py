@@ -1,7 +1,7 @@
 """One CT series beside dcm2niix and SimpleITK: into memory, and into `.nii.gz` as whole processes.
 
 Reads the folder in MEDVISION_BENCH_DICOM, else LIDC-IDRI-0001 of MEDVISION_TEST_DATA, else a synthetic series
-of 300 × 512². Medians of several runs with warm caches; each peer's line says how many of its times ours takes.
+of 300 × 512². Medians of several runs, caches warm.
 """
 
 from __future__ import annotations

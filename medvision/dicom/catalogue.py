@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from medvision.dicom.enhanced import is_enhanced, split_frames
 from medvision.dicom.entries import SeriesEntry
 from medvision.dicom.grid import Grid
-from medvision.dicom.headers import Header, read_header
+from medvision.dicom.headers import Header, has_geometry, read_header
 from medvision.dicom.problems import Problem
 from medvision.dicom.quality import look_at_headers
 from medvision.dicom.sources import SourceFile, gather
@@ -103,28 +103,34 @@ def _nothing(
 def _judge_series(
     uid: str, headers: list[Header], min_slices: int
 ) -> tuple[list[SeriesEntry], list[Problem]]:
-    usable = [header for header in headers if _has_geometry(header)]
-    problems: list[Problem] = []
-    if usable and len(usable) < len(headers):
-        problems = [
-            Problem(
-                header.file.shown, "bad_header", "Image Position, Orientation or Pixel Spacing is unreadable"
-            )
-            for header in headers
-            if header.modality == "CT" and not _has_geometry(header)
-        ]
-        headers = [header for header in headers if header.modality != "CT" or _has_geometry(header)]
+    headers, problems = _set_aside_incomplete(headers)
     stacks, duplicates = split_series(headers)
     judged = [_judge(stack, min_slices) for stack in stacks]
     judged.sort(key=lambda entry: entry.status == "rejected")  # stable: the largest usable stack comes first
     safe = re.sub(r"[^0-9A-Za-z.]", "_", uid).strip(".")[:64] or "unnamed"
     names = [safe if number == 1 else f"{safe}_{number}" for number in range(1, len(judged) + 1)]
-    entries = [SeriesEntry(name, e.stack, e.grid, e.checks) for name, e in zip(names, judged, strict=True)]
+    entries = [replace(entry, name=name) for name, entry in zip(names, judged, strict=True)]
     return entries, problems + duplicates
 
 
-def _has_geometry(header: Header) -> bool:
-    return None not in (header.position_mm, header.orientation, header.pixel_spacing_mm)
+_NEEDED: tuple[tuple[str, Callable[[Header], bool]], ...] = (
+    ("Image Position, Image Orientation or Pixel Spacing", has_geometry),
+    ("Rescale Slope or Intercept", lambda header: header.rescale is not None),
+)
+
+
+def _set_aside_incomplete(headers: list[Header]) -> tuple[list[Header], list[Problem]]:
+    """Images that lack what others of their series have are problems; where all do, the series is judged."""
+    problems: list[Problem] = []
+    for words, has_it in _NEEDED:
+        complete = [header for header in headers if header.modality != "CT" or has_it(header)]
+        if complete and len(complete) < len(headers):
+            lacking = [header for header in headers if header.modality == "CT" and not has_it(header)]
+            problems += [
+                Problem(h.file.shown, "bad_header", f"{words} is absent or unreadable") for h in lacking
+            ]
+            headers = complete
+    return headers, problems
 
 
 def _judge(stack: Stack, min_slices: int) -> SeriesEntry:
@@ -138,7 +144,7 @@ def _judge(stack: Stack, min_slices: int) -> SeriesEntry:
 
 def _plan(stack: Stack) -> tuple[Grid | None, str]:
     """The grid, or why there is none."""
-    if stack.clashes or not all(map(_has_geometry, stack.headers)):
+    if stack.clashes or not all(map(has_geometry, stack.headers)):
         return None, "Image Position, Image Orientation or Pixel Spacing is absent or unreadable"
     try:
         return lay_grid(stack.headers), ""

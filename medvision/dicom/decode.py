@@ -178,14 +178,14 @@ def shift_into(plane: NDArray[np.int16], out: NDArray[np.int16], shift_vox: NDAr
 
 
 def _blend_with_previous(plane: NDArray[np.float32], fraction: float, axis: int) -> NDArray[np.float32]:
-    """Move by less than one pixel towards higher indices; the plane grows by one, air comes in."""
+    """Move by less than one pixel towards higher indices; the plane grows by one, its border is repeated."""
     if fraction == 0:
         return plane
     one_before = [(0, 0), (0, 0)]
     one_after = [(0, 0), (0, 0)]
     one_after[axis], one_before[axis] = (0, 1), (1, 0)
-    here = np.pad(plane, one_after, constant_values=AIR_HU)
-    before = np.pad(plane, one_before, constant_values=AIR_HU)
+    here = np.pad(plane, one_after, mode="edge")
+    before = np.pad(plane, one_before, mode="edge")
     return np.asarray((1 - fraction) * here + fraction * before, np.float32)
 
 

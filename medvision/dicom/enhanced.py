@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from medvision.dicom.headers import ENHANCED_CT_STORAGE, Header, Rescale
+from medvision.dicom.headers import (
+    ENHANCED_CT_STORAGE,
+    Header,
+    Rescale,
+    believable_position,
+    believable_rescale,
+    believable_spacing,
+)
 from medvision.dicom.problems import Problem
 
 MAX_FRAMES = 10_000
@@ -70,9 +77,9 @@ def _frame(header: Header, number: int, find: _Find) -> Header:
     return replace(
         header,
         frame=number,
-        pixel_spacing_mm=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
+        pixel_spacing_mm=believable_spacing(spacing),
         orientation=_floats(find("PlaneOrientationSequence", "ImageOrientationPatient"), 6),
-        position_mm=(position[0], position[1], position[2]) if position else None,
+        position_mm=believable_position(position),
         slice_thickness_mm=float(thickness) if thickness is not None else None,
         image_type=tuple(str(part) for part in frame_type) if frame_type else header.image_type,
         kernel=str(kernel or header.kernel),
@@ -95,4 +102,4 @@ def _rescale(header: Header, find: _Find) -> Rescale | None:
     intercept = find("PixelValueTransformationSequence", "RescaleIntercept")
     if slope is None or intercept is None:
         return header.rescale
-    return Rescale(float(slope), float(intercept), header.padding)
+    return believable_rescale(float(slope), float(intercept), header.padding)

@@ -17,23 +17,27 @@ from medvision.geometry import spacing_mm
 from medvision.volumes import QualityCheck, Scan
 
 
-class RejectedSeriesError(DicomError):
-    """A series that is no chest CT or whose geometry or values cannot be trusted; not a failure."""
-
-
-class UndecodableSeriesError(DicomError):
-    """A series accepted by its headers whose pixels cannot be decoded: a failure.
+class SeriesError(DicomError):
+    """A series that gives no Scan.
 
     Attributes:
-        problems: the files.
+        problems: its files that cannot be decoded.
     """
 
-    def __init__(self, message: str, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
         super().__init__(message, problems)
         self.problems = problems
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class RejectedSeriesError(SeriesError):
+    """A series that is no chest CT or whose geometry or values cannot be trusted; not a failure."""
+
+
+class UndecodableSeriesError(SeriesError):
+    """A series accepted by its headers whose pixels cannot be decoded: a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +146,12 @@ def _read(entry: SeriesEntry, threads: int | None) -> tuple[Decoded, tuple[Probl
         checks.append(_damaged(len(problems)))
     checks += look_at_voxels(voxels.hu, voxels.padded_fraction, rescaled=headers[0].rescale is not None)
     if status_of(checks) == "rejected":
-        raise RejectedSeriesError(f"series {entry.name} is rejected: {reasons_of(checks)}")
+        raise RejectedSeriesError(f"series {entry.name} is rejected: {reasons_of(checks)}", problems)
     return _decoded(entry.name, headers, grid, voxels, tuple(checks)), problems
 
 
 def _damaged(n_files: int) -> QualityCheck:
-    message = f"{n_files} files could not be decoded and were left out"
+    message = f"files left out because they cannot be decoded: {n_files}"
     return QualityCheck("damaged files", "warn", str(n_files), "none", message)
 
 

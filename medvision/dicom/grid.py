@@ -17,6 +17,8 @@ from medvision.geometry import Affine
 
 Vectors = NDArray[np.float64]
 
+_MANY = 1e6
+
 MAX_MISSING = 3
 """Slices that may be missing inside a stack: they are interpolated and the stack is warned about."""
 SPACING_TOLERANCE = 0.1
@@ -25,6 +27,8 @@ SAME_POSITION_MM = 0.01
 """Slices closer than this lie at the same position."""
 ORIENTATION_TOLERANCE = 1e-3
 """Largest cosine between row and column direction; largest in-plane drift a millimetre that is no tilt."""
+MAX_TILT_DEGREES = 45.0
+"""A gantry tilts by 30° at most; positions that say more are wrong."""
 WANDER_TOLERANCE = 1.0
 """How far slices may lie from a straight stack within their plane, in pixels."""
 
@@ -130,7 +134,7 @@ def _slots(distances_mm: Vectors) -> NDArray[np.int64]:
     steps = np.diff(distances_mm)
     if len(steps) == 0:
         return np.zeros(1, np.int64)
-    counts = np.rint(steps / np.median(steps)).astype(np.int64)
+    counts = np.rint(np.minimum(steps / np.median(steps), _MANY)).astype(np.int64)
     slots = np.concatenate([[0], np.cumsum(counts)])
     spacing = (distances_mm[-1] - distances_mm[0]) / max(slots[-1], 1)
     off = np.abs(distances_mm - distances_mm[0] - slots * spacing)
@@ -162,6 +166,8 @@ def _drift(
     drift = np.asarray(in_plane[-1] / slots[-1])
     if float(np.hypot(*drift)) <= ORIENTATION_TOLERANCE * spacing:
         drift = np.zeros(2)
+    if float(np.hypot(*drift)) > spacing * math.tan(math.radians(MAX_TILT_DEGREES)):
+        raise GeometryError(f"slices move by {np.hypot(*drift):.1f} mm in their plane every {spacing:.2f} mm")
     wander = np.abs(in_plane - slots[:, None] * drift) / pixel_spacing_mm
     if wander.max() > WANDER_TOLERANCE:
         worst = int(np.argmax(wander.max(axis=1)))

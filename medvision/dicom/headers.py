@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medvision.dicom.elements import (
@@ -16,6 +15,7 @@ from medvision.dicom.elements import (
 )
 from medvision.dicom.problems import Problem, Reason
 from medvision.dicom.sources import SourceFile
+from medvision.dicom.values import WANTED, Numbers, Texts
 
 HEAD_BYTES = 32 * 1024
 """What is read first; longer headers make a second read necessary."""
@@ -23,63 +23,14 @@ MAX_HEADER_BYTES = 2**28
 """A header longer than this is no header (an Enhanced CT of 2,000 frames needs some 10 MiB)."""
 MAX_MATRIX = 8192
 """Largest Rows or Columns that is believed."""
+PIXEL_SPACING_MM = (0.01, 20.0)
+MAX_POSITION_MM = 1e5
+MAX_SLOPE, MAX_INTERCEPT = 1e3, 1e5
+"""What is believed of spacing, position and rescale; values beyond count as absent."""
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2.1"
 MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
-
-_TEXT_TAGS = {
-    "MediaStorageSOPClassUID": 0x00020002,
-    "SpecificCharacterSet": 0x00080005,
-    "ImageType": 0x00080008,
-    "SOPClassUID": 0x00080016,
-    "SOPInstanceUID": 0x00080018,
-    "StudyDate": 0x00080020,
-    "AcquisitionDate": 0x00080022,
-    "AcquisitionTime": 0x00080032,
-    "Modality": 0x00080060,
-    "Manufacturer": 0x00080070,
-    "StudyDescription": 0x00081030,
-    "SeriesDescription": 0x0008103E,
-    "ManufacturerModelName": 0x00081090,
-    "PatientID": 0x00100020,
-    "PatientSex": 0x00100040,
-    "PatientAge": 0x00101010,
-    "BodyPartExamined": 0x00180015,
-    "SliceThickness": 0x00180050,
-    "KVP": 0x00180060,
-    "GantryDetectorTilt": 0x00181120,
-    "XRayTubeCurrent": 0x00181151,
-    "Exposure": 0x00181152,
-    "ConvolutionKernel": 0x00181210,
-    "PatientPosition": 0x00185100,
-    "StudyInstanceUID": 0x0020000D,
-    "SeriesInstanceUID": 0x0020000E,
-    "AcquisitionNumber": 0x00200012,
-    "InstanceNumber": 0x00200013,
-    "ImagePositionPatient": 0x00200032,
-    "ImageOrientationPatient": 0x00200037,
-    "FrameOfReferenceUID": 0x00200052,
-    "TemporalPositionIdentifier": 0x00200100,
-    "PhotometricInterpretation": 0x00280004,
-    "NumberOfFrames": 0x00280008,
-    "PixelSpacing": 0x00280030,
-    "RescaleIntercept": 0x00281052,
-    "RescaleSlope": 0x00281053,
-    "LossyImageCompression": 0x00282110,
-}
-_NUMBER_TAGS = {
-    "SamplesPerPixel": 0x00280002,
-    "Rows": 0x00280010,
-    "Columns": 0x00280011,
-    "BitsAllocated": 0x00280100,
-    "BitsStored": 0x00280101,
-    "HighBit": 0x00280102,
-    "PixelRepresentation": 0x00280103,
-    "PixelPaddingValue": 0x00280120,
-    "PixelPaddingRangeLimit": 0x00280121,
-}
-_WANTED = frozenset(_TEXT_TAGS.values()) | frozenset(_NUMBER_TAGS.values())
 
 CARRIED = (
     "Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "SliceThickness", "KVP", "XRayTubeCurrent",
@@ -169,6 +120,11 @@ class Header:
     attributes: tuple[tuple[str, str], ...]
 
 
+def has_geometry(header: Header) -> bool:
+    """Whether it says where its pixels lie."""
+    return None not in (header.position_mm, header.orientation, header.pixel_spacing_mm)
+
+
 def read_header(file: SourceFile) -> Header | Problem | None:
     """Read one file as far as Pixel Data.
 
@@ -193,18 +149,18 @@ def _read(file: SourceFile) -> Elements:
         head = stream.read(HEAD_BYTES)
         whole = len(head) < HEAD_BYTES
         try:
-            elements = read_elements(head, _WANTED)
+            elements = read_elements(head, WANTED)
         except EndOfDataError:
             if whole:
                 raise
         else:
             if whole or elements.pixel_offset is not None:
                 return elements
-        return read_elements(head + stream.read(MAX_HEADER_BYTES), _WANTED)
+        return read_elements(head + stream.read(MAX_HEADER_BYTES), WANTED)
 
 
 def _interpret(file: SourceFile, elements: Elements) -> Header | Problem | None:
-    text = _Texts(elements)
+    text = Texts(elements)
     sop_class = text["SOPClassUID"] or text["MediaStorageSOPClassUID"]
     if sop_class == MEDIA_STORAGE_DIRECTORY:
         return None
@@ -212,7 +168,8 @@ def _interpret(file: SourceFile, elements: Elements) -> Header | Problem | None:
     if not text["SeriesInstanceUID"]:
         reason: Reason = "no_image" if pixels is None else "bad_header"
         return Problem(file.shown, reason, "no Series Instance UID (0020,000E)")
-    numbers = _Numbers(elements)
+    numbers = Numbers(elements)
+    padding = _padding(numbers)
     header = Header(
         file=file,
         frame=0,
@@ -226,9 +183,9 @@ def _interpret(file: SourceFile, elements: Elements) -> Header | Problem | None:
         frame_of_reference_uid=text["FrameOfReferenceUID"],
         rows=numbers.get("Rows", 0),
         columns=numbers.get("Columns", 0),
-        pixel_spacing_mm=_pair(text.decimals("PixelSpacing", 2)),
+        pixel_spacing_mm=believable_spacing(text.decimals("PixelSpacing", 2)),
         orientation=text.decimals("ImageOrientationPatient", 6),
-        position_mm=_triple(text.decimals("ImagePositionPatient", 3)),
+        position_mm=believable_position(text.decimals("ImagePositionPatient", 3)),
         slice_thickness_mm=text.decimal("SliceThickness"),
         kernel=text["ConvolutionKernel"],
         acquisition_number=text.integer("AcquisitionNumber"),
@@ -237,80 +194,46 @@ def _interpret(file: SourceFile, elements: Elements) -> Header | Problem | None:
         acquisition_time=text["AcquisitionTime"],
         lossy=text["LossyImageCompression"] == "01",
         pixels=pixels,
-        rescale=_rescale(text, numbers),
-        padding=_padding(numbers),
+        rescale=believable_rescale(text.decimal("RescaleSlope"), text.decimal("RescaleIntercept"), padding),
+        padding=padding,
         attributes=tuple((keyword, text[keyword]) for keyword in CARRIED if text[keyword]),
     )
     return _pixel_problem(header) or header
 
 
-_CODECS = {
-    "ISO_IR 192": "utf-8", "GB18030": "gb18030", "GBK": "gbk", "ISO_IR 13": "shift_jis",
-    "ISO_IR 101": "iso8859-2", "ISO_IR 109": "iso8859-3", "ISO_IR 110": "iso8859-4",
-    "ISO_IR 144": "iso8859-5", "ISO_IR 127": "iso8859-6", "ISO_IR 126": "iso8859-7",
-    "ISO_IR 138": "iso8859-8", "ISO_IR 148": "iso8859-9", "ISO_IR 166": "tis-620",
-}  # fmt: skip
-"""Specific Character Set (PS3.3 C.12.1.1.2) → codec; Latin-1, which never fails, where not listed."""
+def believable_spacing(numbers: Sequence[float] | None) -> tuple[float, float] | None:
+    """Pixel Spacing: row spacing, column spacing in mm."""
+    low, high = PIXEL_SPACING_MM
+    if numbers is None or not all(low <= number <= high for number in numbers):
+        return None
+    return numbers[0], numbers[1]
 
 
-class _Texts:
-    """Text values by keyword, empty where absent; numbers written as text, None where unreadable."""
-
-    def __init__(self, elements: Elements) -> None:
-        self._values = elements.values
-        charset = self._values.get(_TEXT_TAGS["SpecificCharacterSet"], b"").decode("latin-1")
-        self._codec = _CODECS.get(charset.split("\\")[0].strip(" \0"), "latin-1")
-
-    def __getitem__(self, keyword: str) -> str:
-        text = self._values.get(_TEXT_TAGS[keyword], b"").decode(self._codec, "replace")
-        return "".join(c for c in text if c.isprintable()).strip()
-
-    def decimals(self, keyword: str, count: int) -> tuple[float, ...] | None:
-        """Exactly `count` finite numbers (VR DS), or None."""
-        try:
-            numbers = tuple(float(part) for part in self[keyword].split("\\"))
-        except ValueError:
-            return None
-        return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None
-
-    def decimal(self, keyword: str) -> float | None:
-        numbers = self.decimals(keyword, 1)
-        return numbers[0] if numbers else None
-
-    def integer(self, keyword: str) -> int | None:
-        number = self.decimal(keyword)
-        return int(number) if number is not None else None
+def believable_position(numbers: Sequence[float] | None) -> tuple[float, float, float] | None:
+    """Image Position (Patient): x, y, z in mm."""
+    if numbers is None or max(map(abs, numbers)) > MAX_POSITION_MM:
+        return None
+    return numbers[0], numbers[1], numbers[2]
 
 
-class _Numbers:
-    """Values of VR US or SS by keyword, as unsigned 16 bit: writers mix the two up, the reader decides."""
-
-    def __init__(self, elements: Elements) -> None:
-        self._values = elements.values
-        self._format = ">H" if elements.big_endian else "<H"
-
-    def find(self, keyword: str) -> int | None:
-        value = self._values.get(_NUMBER_TAGS[keyword], b"")
-        return int(struct.unpack_from(self._format, value)[0]) if len(value) >= 2 else None
-
-    def get(self, keyword: str, default: int) -> int:
-        value = self.find(keyword)
-        return default if value is None else value
+def believable_rescale(
+    slope: float | None, intercept: float | None, padding: tuple[int, int] | None
+) -> Rescale | None:
+    """Rescale Slope and Intercept, where they can be those of a CT."""
+    if (
+        slope is None
+        or intercept is None
+        or not 0 < abs(slope) <= MAX_SLOPE
+        or abs(intercept) > MAX_INTERCEPT
+    ):
+        return None
+    return Rescale(slope, intercept, padding)
 
 
-def _pair(numbers: tuple[float, ...] | None) -> tuple[float, float] | None:
-    """Pixel Spacing: row spacing, column spacing; both positive."""
-    return (numbers[0], numbers[1]) if numbers and min(numbers) > 0 else None
-
-
-def _triple(numbers: tuple[float, ...] | None) -> tuple[float, float, float] | None:
-    return (numbers[0], numbers[1], numbers[2]) if numbers else None
-
-
-def _pixel_encoding(elements: Elements, text: _Texts) -> PixelEncoding | None:
+def _pixel_encoding(elements: Elements, text: Texts) -> PixelEncoding | None:
     if elements.pixel_offset is None:
         return None
-    numbers = _Numbers(elements)
+    numbers = Numbers(elements)
     allocated = numbers.get("BitsAllocated", 16)
     stored = numbers.get("BitsStored", allocated)
     return PixelEncoding(
@@ -328,14 +251,7 @@ def _pixel_encoding(elements: Elements, text: _Texts) -> PixelEncoding | None:
     )
 
 
-def _rescale(text: _Texts, numbers: _Numbers) -> Rescale | None:
-    slope, intercept = text.decimal("RescaleSlope"), text.decimal("RescaleIntercept")
-    if slope is None or intercept is None:
-        return None
-    return Rescale(slope, intercept, _padding(numbers))
-
-
-def _padding(numbers: _Numbers) -> tuple[int, int] | None:
+def _padding(numbers: Numbers) -> tuple[int, int] | None:
     """Pixel Padding Value to Range Limit, as stored values: 63536 in a signed image means −2000."""
     value = numbers.find("PixelPaddingValue")
     if value is None:

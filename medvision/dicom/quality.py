@@ -48,7 +48,7 @@ def look_at_headers(stack: Stack, grid: Grid | None, min_slices: int) -> list[Qu
         _rescale(first),
         _padding_value(first),
     ]
-    checks += [_lossy(stack), _thickness(first), _matrix(first)]
+    checks += [_lossy(stack), _photometric(first), _thickness(first), _matrix(first)]
     if grid is not None:
         checks += [_spacing(grid), _coverage(grid), gaps(grid), _tilt(grid)]
     return checks
@@ -105,26 +105,25 @@ def _encoding(header: Header) -> QualityCheck:
 
 def _number_of_slices(stack: Stack, min_slices: int) -> QualityCheck:
     n_slices = len(stack.headers)
-    message = f"has only {n_slices} slices (fewer than {min_slices})" if n_slices < min_slices else ""
+    message = f"has too few slices: {n_slices} (at least {min_slices})" if n_slices < min_slices else ""
     return _check("number of slices", str(n_slices), f"at least {min_slices}", message, "reject")
 
 
 def _duplicates(stack: Stack) -> QualityCheck:
     if stack.clashes:
         places = ", ".join(f"{place:.1f}" for place in stack.clashes[:5])
-        message = f"differing slices lie at the same {len(stack.clashes)} positions ({places} mm)"
+        message = f"differing slices lie at the same place ({places} mm)"
         return _check("repeated positions", str(len(stack.clashes)), "none", message, "reject")
-    message = f"{stack.n_duplicates} files repeated a slice and were left out" if stack.n_duplicates else ""
+    message = (
+        f"files left out because they repeat a slice: {stack.n_duplicates}" if stack.n_duplicates else ""
+    )
     return _check("duplicate slices", str(stack.n_duplicates), "none", message)
 
 
 def _rescale(header: Header) -> QualityCheck:
     if header.rescale is None:
-        return _check(
-            "rescale", "absent", "present", "has no Rescale Slope and Intercept: values taken as HU"
-        )
-    if header.rescale.slope == 0:
-        return _check("rescale", "slope 0", "not 0", "has a Rescale Slope of 0", "reject")
+        message = "has no usable Rescale Slope and Intercept: values taken as HU"
+        return _check("rescale", "absent", "present", message)
     return _check("rescale", f"× {header.rescale.slope:g} + {header.rescale.intercept:g}", "present")
 
 
@@ -140,6 +139,13 @@ def _lossy(stack: Stack) -> QualityCheck:
     n_lossy = sum(header.lossy for header in stack.headers)
     message = "images were compressed with loss: fine texture may be gone" if n_lossy else ""
     return _check("compression", f"{n_lossy} lossy images", "lossless", message)
+
+
+def _photometric(header: Header) -> QualityCheck:
+    value = header.pixels.photometric if header.pixels else ""
+    inverted = value == "MONOCHROME1"
+    message = "is stored for inverted display: check that air is dark" if inverted else ""
+    return _check("photometric interpretation", value, "MONOCHROME2", message)
 
 
 def _thickness(header: Header) -> QualityCheck:

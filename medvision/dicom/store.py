@@ -7,21 +7,15 @@ STORE/volumes/<name>.json         identifiers of the slices, attributes, checks,
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from medvision.dicom.catalogue import MIN_SLICES, catalogue
-from medvision.dicom.decode import Decoded
 from medvision.dicom.entries import (
     RejectedSeriesError,
     SeriesEntry,
@@ -29,8 +23,15 @@ from medvision.dicom.entries import (
     reasons_of,
     status_of,
 )
-from medvision.dicom.nifti import read_nifti, write_nifti
 from medvision.dicom.problems import Problem
+from medvision.dicom.sidecar import (
+    STORE_VERSION,
+    VOLUMES,
+    read_known,
+    read_patient_id,
+    read_volume,
+    write_volume,
+)
 from medvision.dicom.tables import (
     SeriesRow,
     Status,
@@ -38,17 +39,15 @@ from medvision.dicom.tables import (
     write_problems_csv,
     write_series_csv,
 )
-from medvision.errors import DataError, DicomError, NothingToDoError, OutputError
-from medvision.files import make_folder, write_text
+from medvision.errors import DicomError, NothingToDoError
+from medvision.files import make_folder
 from medvision.geometry import Affine, spacing_mm
 from medvision.progress import track
-from medvision.volumes import QualityCheck, Scan, SliceReference
+from medvision.volumes import QualityCheck, Scan
 
 log = logging.getLogger(__name__)
 
-STORE_VERSION = 1
-"""Part of what decides whether a volume can be kept; raised when ingest would write other voxels."""
-SERIES_CSV, PROBLEMS_CSV, VOLUMES = "series.csv", "problems.csv", "volumes"
+SERIES_CSV, PROBLEMS_CSV = "series.csv", "problems.csv"
 EXIT_ALL_WELL, EXIT_SOME_FAILED, EXIT_NOTHING = 0, 3, 4
 
 
@@ -160,7 +159,7 @@ def _ingest_one(entry: SeriesEntry, store: Path, *, resume: bool, threads: int |
             return kept
         decoded, problems = entry.read(threads)
     except RejectedSeriesError as error:
-        return _Outcome(_rejected(entry, str(error)))
+        return _Outcome(_rejected(entry, str(error)), error.problems)
     except UndecodableSeriesError as error:
         return _Outcome(_rejected(entry, str(error)), error.problems, failed=True)
     write_volume(decoded, store)
@@ -185,70 +184,14 @@ def _accepted(
     )  # fmt: skip
 
 
-def write_volume(decoded: Decoded, store: Path) -> None:
-    """Write one volume and its sidecar; the sidecar last, so that its presence means that both are whole.
-
-    Raises:
-        OutputError: the disk is full or the folder cannot be written.
-    """
-    volume, sidecar = _paths(store, decoded.name)
-    try:
-        sidecar.unlink(missing_ok=True)
-        write_nifti(volume, decoded.hu, decoded.affine)
-        write_text(sidecar, json.dumps(_describe(decoded), indent=1, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {volume}: {error.strerror}; free space or choose another folder"
-        ) from error
-
-
-def _paths(store: Path, name: str) -> tuple[Path, Path]:
-    return store / VOLUMES / f"{name}.nii.gz", store / VOLUMES / f"{name}.json"
-
-
-def _describe(decoded: Decoded) -> dict[str, Any]:
-    return {
-        "store_version": STORE_VERSION,
-        "name": decoded.name,
-        "series_instance_uid": decoded.series_instance_uid,
-        "study_instance_uid": decoded.study_instance_uid,
-        "patient_id": decoded.patient_id,
-        "input_sha256": decoded.input_sha256,
-        "affine_lps_mm": decoded.affine.tolist(),
-        "slices": [[s.sop_instance_uid, s.instance_number] for s in decoded.slices],
-        "attributes": dict(decoded.attributes),
-        "checks": [asdict(check) for check in decoded.checks],
-    }
-
-
 def _kept(entry: SeriesEntry, store: Path) -> _Outcome | None:
     """The outcome of an earlier run, where input, settings and version are the same."""
-    volume, sidecar = _paths(store, entry.name)
-    if not (volume.is_file() and sidecar.is_file()):
+    known = read_known(store, entry.name)
+    if known is None or entry.grid is None or known.store_version != STORE_VERSION:
         return None
-    try:
-        known = _read_sidecar(sidecar)
-        checks = _checks(known)
-    except DataError:
+    if known.checks[: len(entry.checks)] != entry.checks or known.input_sha256 != entry.hash_input():
         return None
-    same = known.get("store_version") == STORE_VERSION and checks[: len(entry.checks)] == entry.checks
-    if not same or entry.grid is None or known.get("input_sha256") != entry.hash_input():
-        return None
-    return _Outcome(_accepted(entry.row, entry.grid.affine, entry.grid.shape, checks), kept=True)
-
-
-def _read_sidecar(path: Path) -> dict[str, Any]:
-    try:
-        return cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise DicomError(f"{path} cannot be read: {error}; ingest the series again") from error
-
-
-def _checks(sidecar: dict[str, Any]) -> tuple[QualityCheck, ...]:
-    try:
-        return tuple(QualityCheck(**check) for check in sidecar["checks"])
-    except (KeyError, TypeError) as error:
-        raise DicomError(f"sidecar without valid checks: {error}; ingest the series again") from error
+    return _Outcome(_accepted(entry.row, entry.grid.affine, entry.grid.shape, known.checks), kept=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +223,7 @@ class StoreEntry:
         Raises:
             DicomError: there is no sidecar, or it is damaged.
         """
-        return str(_read_sidecar(_paths(self.store, self.name)[1]).get("patient_id", ""))
+        return read_patient_id(self.store, self.name)
 
     def load(self) -> Scan:
         """Read volume and sidecar.
@@ -290,29 +233,7 @@ class StoreEntry:
         """
         if self.status == "rejected":
             raise RejectedSeriesError(f"series {self.name} is rejected: {self.row.reasons}")
-        volume, sidecar = _paths(self.store, self.name)
-        known = _read_sidecar(sidecar)
-        try:
-            hu, _ = read_nifti(volume)
-            return _decoded(known, hu).to_scan()
-        except (DataError, KeyError, TypeError) as error:
-            raise DicomError(f"series {self.name} in {self.store}: {error}; ingest it again") from error
-
-
-def _decoded(known: dict[str, Any], hu: NDArray[np.int16]) -> Decoded:
-    """The sidecar keeps the affine in double precision, NIfTI does not."""
-    return Decoded(
-        name=known["name"],
-        series_instance_uid=known["series_instance_uid"],
-        study_instance_uid=known["study_instance_uid"],
-        patient_id=known["patient_id"],
-        hu=hu,
-        affine=np.array(known["affine_lps_mm"], np.float64),
-        slices=tuple(SliceReference(uid, number) for uid, number in known["slices"]),
-        attributes=known["attributes"],
-        checks=_checks(known),
-        input_sha256=known["input_sha256"],
-    )
+        return read_volume(self.store, self.name).to_scan()
 
 
 def is_store(path: Path) -> bool:

@@ -50,7 +50,9 @@ def run(folder) -> tuple[SeriesEntry, ...]:
     problems, lines = list(found.problems), []
     for entry in found.series:
         try:
-            problems += entry.read(1)[1]
+            decoded, bad = entry.read(1)
+            problems += bad
+            decoded.to_scan()
         except DicomError as error:
             lines.append(str(error))
             problems += getattr(error, "problems", ())

@@ -61,7 +61,7 @@ def test_a_store_holds_what_the_dicom_held(dicom, tmp_path):
     np.testing.assert_array_equal(scan.volume.array, expected.volume.array)
     np.testing.assert_array_equal(scan.volume.affine, expected.volume.affine)
     assert scan.volume.frame_of_reference_uid == expected.volume.frame_of_reference_uid
-    with pytest.raises(DicomError, match=r"1\.2\.3 is rejected: has only 2 slices"):
+    with pytest.raises(DicomError, match=r"1\.2\.3 is rejected: has too few slices: 2"):
         rejected.load()
 
 
@@ -175,7 +175,7 @@ def test_a_full_disk_is_one_clear_line(dicom, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("medvision.dicom.store.write_nifti", full)
+    monkeypatch.setattr("medvision.dicom.sidecar.write_nifti", full)
     with pytest.raises(OutputError, match="No space left on device; free space"):
         ingest([dicom], tmp_path / "store")
 

@@ -65,7 +65,7 @@ def test_a_slice_that_cannot_be_decoded_is_named_and_interpolated(tmp_path):
     assert np.abs(decoded.hu.astype(int) - truth).max() <= 1
     messages = " ".join(check.message for check in decoded.checks)
     assert "interpolated at -4.0 mm" in messages
-    assert "1 files could not be decoded" in messages
+    assert "because they cannot be decoded: 1" in messages
 
 
 def enhanced(slices: Slices, order) -> pydicom.FileDataset:

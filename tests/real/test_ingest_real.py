@@ -122,8 +122,8 @@ def test_a_tilted_gantry_equals_dcm2niix(real_data, tmp_path):
     array, affine = as_lps_volume(dcm2niix(folder / "S2010", tmp_path / "out", "*Tilt*.nii"))
     assert array.shape == decoded.hu.shape
     np.testing.assert_allclose(decoded.affine, affine, atol=1e-3)
-    difference = np.abs(decoded.hu - np.maximum(array, -1024).astype(int))
-    assert np.mean(difference <= 1) > 0.99
+    differs = np.abs(decoded.hu - np.maximum(array, -1024).astype(int)) > 1
+    assert (differs.any(axis=2).sum(axis=1) <= 1).all()  # dcm2niix drops the last row of each moved slice
     rejected = [e for e in catalogue([folder]).series if e.status == "rejected"]
     assert [e.row.reasons for e in rejected] == ["is a localiser (scout view)"]
 
@@ -131,7 +131,7 @@ def test_a_tilted_gantry_equals_dcm2niix(real_data, tmp_path):
 def test_uneven_gaps_are_refused_or_interpolated_with_words(real_data, tmp_path):
     folder = unpack(real_data, "uneven_gaps.tar.xz", tmp_path)
     (entry,) = catalogue([folder]).series
-    assert entry.row.reasons == "has only 4 slices (fewer than 20)"
+    assert entry.row.reasons == "has too few slices: 4 (at least 20)"
     (entry,) = catalogue([folder], min_slices=4).series
     assert "missing and were interpolated at 33.1 mm" in entry.row.reasons
     decoded, _ = entry.read()
@@ -142,7 +142,7 @@ def test_uneven_gaps_are_refused_or_interpolated_with_words(real_data, tmp_path)
 def test_documents_and_segmentations_are_rejected_by_name(real_data):
     found = catalogue([real_data / "dicom" / "sr_seg"])
     reasons = {entry.row.modality: entry.row.reasons for entry in found.series}
-    assert reasons["CT"] == "has only 1 slices (fewer than 20)"
+    assert reasons["CT"] == "has too few slices: 1 (at least 20)"
     assert reasons["SR"].startswith("SR is not CT")
     assert reasons["SEG"].startswith("SEG is not CT")
     assert not found.problems
