@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from medvision.evaluation.froc import FrocResult, froc
 from medvision.evaluation.plot import plot_froc
@@ -66,21 +67,33 @@ def validate(second_look: NoduleClassifier, held_out: Sequence[SeriesCandidates]
     Three numbers are fitted (the fusion), so the two-stage figures are slightly optimistic; figures to quote
     come from `medvision evaluate` on patients that were no part of the training at all.
     """
-    logits = [_logits(second_look, one) for one in held_out]
+    logits = np.concatenate([second_look_logits(second_look, one) for one in held_out])
     first = np.array([c.proposal_probability for one in held_out for c in one.candidates])
     is_nodule = np.concatenate([one.is_nodule for one in held_out])
-    fusion = fit_fusion(first, np.concatenate(logits)[:, NODULE].astype(np.float64), is_nodule)
-    proposed = {one.series.series_instance_uid: one.candidates for one in held_out}
+    fusion = fit_fusion(first, logits[:, NODULE].astype(np.float64), is_nodule)
+    two_stage = measure_two_stage(second_look, fusion, held_out, seed)
+    proposals = measure_proposals(held_out, seed)
+    return Validation(fusion, two_stage, proposals, _operating_points(two_stage))
+
+
+def measure_proposals(found: Sequence[SeriesCandidates], seed: int) -> FrocResult:
+    """FROC of stage one alone."""
+    return _froc({one.series.series_instance_uid: one.candidates for one in found}, found, seed)
+
+
+def measure_two_stage(
+    second_look: NoduleClassifier, fusion: Fusion, found: Sequence[SeriesCandidates], seed: int
+) -> FrocResult:
+    """FROC of both stages."""
     judged = {
-        one.series.series_instance_uid: judge(one.candidates, value, fusion)
-        for one, value in zip(held_out, logits, strict=True)
+        one.series.series_instance_uid: judge(one.candidates, second_look_logits(second_look, one), fusion)
+        for one in found
     }
-    two_stage = _froc(judged, held_out, seed)
-    return Validation(fusion, two_stage, _froc(proposed, held_out, seed), _operating_points(two_stage))
+    return _froc(judged, found, seed)
 
 
-def _logits(second_look: NoduleClassifier, one: SeriesCandidates) -> np.ndarray:
-    """(N, 2)."""
+def second_look_logits(second_look: NoduleClassifier, one: SeriesCandidates) -> NDArray[np.float32]:
+    """(N, 2) logits of one Series' candidates: nodule, malignancy."""
     if not one.candidates:
         return np.zeros((0, 2), dtype=np.float32)
     with torch.inference_mode():
