@@ -11,6 +11,8 @@ from medvision.findings import Point
 from medvision.geometry import lps_to_voxel, spacing_mm, voxel_to_lps
 from medvision.volumes import LungMask
 
+OUTSIDE_MM = 8.0
+"""A nodule on the pleura may be left out of the mask: up to this far from it, a point belongs to the lung."""
 SIDES = {1: "right", 2: "left"}
 REACH_MM = (20.0, 50.0, 150.0)
 """Half widths of the boxes in which the lung's outline is sought, the small one first."""
@@ -39,17 +41,14 @@ def locate(center_mm: Point, lungs: LungMask | None) -> Location:
     if lungs is None or not lungs.found or not lungs.labels.any():
         return Location("lung not outlined", None)
     distance_mm, side = _to_nearest(center_mm, lungs, lungs.labels > 0)
-    if distance_mm > max(spacing_mm(lungs.affine)):
+    if distance_mm > OUTSIDE_MM:
         words = f"outside the lungs, {distance_mm:.0f} mm from the {SIDES[side]} one"
         return Location(words, 0.0)
     zone = _zone(center_mm, lungs, side)
     pleura_mm, _ = _to_nearest(center_mm, lungs, lungs.labels != side)
-    return Location(f"{SIDES[side]} {zone} zone", round(max(0.0, pleura_mm - _half_voxel(lungs)), 1))
-
-
-def _half_voxel(lungs: LungMask) -> float:
-    """The outline runs between the last voxel inside and the first outside."""
-    return float(np.mean(spacing_mm(lungs.affine))) / 2
+    # The outline runs half a voxel before the first one outside.
+    pleura_mm = max(0.0, pleura_mm - float(np.mean(spacing_mm(lungs.affine))) / 2)
+    return Location(f"{SIDES[side]} {zone} zone", round(pleura_mm, 1))
 
 
 def _to_nearest(center_mm: Point, lungs: LungMask, wanted: NDArray[np.bool_]) -> tuple[float, int]:

@@ -135,7 +135,8 @@ def _remark(cube: Cube, found: Segmentation, mask: NoduleMask) -> str:
     remarks = []
     if touches_edge(found.mask):
         remarks.append(f"reaches beyond the {cube.step_mm * CUBE_VOX:.0f} mm cube that was looked at")
-    if (found.mask & ~cube.inside).any():
+    box = around(found.mask, 3)
+    if (ndimage.binary_dilation(found.mask[box], iterations=2) & ~cube.inside[box]).any():
         remarks.append("reaches beyond the scan")
     slices = int(mask.mask.any(axis=(1, 2)).sum())
     if slices < MIN_SLICES:
