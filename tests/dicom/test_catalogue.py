@@ -9,13 +9,15 @@ import shutil
 
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.uid import UID, SecondaryCaptureImageStorage
+from scipy.spatial.transform import Rotation
 
 from medvision.dicom.catalogue import catalogue
 from medvision.errors import DicomError, NothingToDoError
-from medvision.geometry import spacing_mm
+from medvision.geometry import spacing_mm, voxel_to_lps
 from tests.dicom.builders import (
     AXIAL,
     CORONAL,
@@ -56,6 +58,37 @@ def test_a_clean_series_becomes_the_scan_that_was_written(tmp_path, orientation)
     assert "AccessionNumber" not in scan.attributes
     assert not {"Doe^Jane", "A1", "P1"} & set(scan.attributes.values())
     assert len(scan.input_sha256) == 64
+
+
+OBLIQUE = tuple(Rotation.from_euler("zyx", [20, -15, 30], degrees=True).as_matrix()[:, :2].T.ravel())
+
+
+@pytest.mark.parametrize("orientation", [SAGITTAL, CORONAL, OBLIQUE], ids=["sagittal", "coronal", "oblique"])
+def test_any_plane_lies_where_simpleitk_puts_it(tmp_path, orientation):
+    write_series(tmp_path, Slices(orientation=orientation))
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(tmp_path)))
+    image = reader.Execute()
+    theirs = sitk.GetArrayFromImage(image)
+    ours = only(tmp_path).load().volume
+    corners = [[k, r, c] for k in (0, 23) for r in (0, 15) for c in (0, 11)]
+    for k, r, c in corners:
+        point = voxel_to_lps(ours.affine, [k, r, c])
+        index = image.TransformPhysicalPointToContinuousIndex(point)
+        np.testing.assert_allclose(index, np.rint(index), atol=1e-4)
+        column, row, plane = np.rint(index).astype(int)
+        assert theirs[plane, row, column] == ours.array[k, r, c]
+
+
+def test_each_slice_has_its_own_rescale(tmp_path):
+    slices = Slices()
+    for number, path in enumerate(write_series(tmp_path)):
+        if number % 2:
+            other = Slices(intercept=-8192.0 + number, slope=2.0).dataset(number)
+            other.SOPInstanceUID = slices.dataset(number).SOPInstanceUID
+            save(other, path)
+    difference = only(tmp_path).load().volume.array.astype(int) - slices.truth(slices.positions_mm)
+    assert np.abs(difference).max() <= 1  # a slope of 2 HU cannot say more
 
 
 def test_the_row_says_what_a_user_is_promised(tmp_path):
