@@ -1,0 +1,191 @@
+"""The folder of a case, and what its page must and must not contain."""
+
+from __future__ import annotations
+
+import csv
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from medvision.errors import ConfigError, OutputError
+from medvision.reporting import case
+from medvision.reporting.case import read_report, write_case
+from medvision.reporting.html import report_page
+
+PATIENT_ID = "MRN-4711-SECRET"
+
+
+class Page(HTMLParser):
+    """What a browser would see."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._hidden = False
+        self.feed(text)
+        self.text = re.sub(r"\s+", " ", self.text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._hidden = tag == "style"
+
+    def handle_endtag(self, _tag):
+        self._hidden = False
+
+    def handle_data(self, data):
+        self.text += "" if self._hidden else data
+
+
+@pytest.fixture(scope="module")
+def page(report, scan, lungs, heat_map) -> str:
+    return report_page(report, scan, lungs, heat_map)
+
+
+@pytest.fixture(scope="module")
+def seen(page) -> Page:
+    return Page(page)
+
+
+def test_all_files(tmp_path, report, scan, lungs, heat_map):
+    write_case(tmp_path / "case", report, scan, lungs, heat_map)
+    assert {path.name for path in (tmp_path / "case").iterdir()} == {
+        "report.json",
+        "report.html",
+        "findings.csv",
+    }
+    assert read_report(tmp_path / "case" / "report.json") == report
+
+
+def test_a_second_run_gives_the_same_bytes(tmp_path, report, scan, lungs, heat_map):
+    for folder in ("a", "b"):
+        write_case(tmp_path / folder, report, scan, lungs, heat_map)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def test_json_alone(tmp_path, report, scan):
+    write_case(tmp_path, report, scan, None, None, formats=("json",))
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_unknown_format(tmp_path, report, scan):
+    with pytest.raises(ConfigError, match="unknown report format 'pdf'; choose from json, csv, html"):
+        write_case(tmp_path / "case", report, scan, None, None, formats=("html", "pdf"))
+    assert not (tmp_path / "case").exists()
+
+
+def test_a_case_that_fails_is_not_complete(tmp_path, report, scan, monkeypatch):
+    """report.json comes last, so a case that has one is whole."""
+
+    def fail(*_args):
+        raise MemoryError
+
+    monkeypatch.setattr(case, "report_page", fail)
+    with pytest.raises(MemoryError):
+        write_case(tmp_path, report, scan, None, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["findings.csv"]
+
+
+def test_folder_that_is_a_file(tmp_path, report, scan):
+    (tmp_path / "case").write_text("")
+    with pytest.raises(OutputError, match="choose another output folder"):
+        write_case(tmp_path / "case", report, scan, None, None)
+
+
+def test_page_needs_nothing_else(page, seen):
+    assert not any(tag in ("script", "iframe", "object", "link", "base", "form") for tag, _ in seen.tags)
+    for _, attributes in seen.tags:
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("src", "href"):
+            if name in attributes:
+                assert attributes[name].startswith(("data:image/webp;base64,", "#"))
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_page_does_not_run_what_dicom_says(page, seen):
+    assert "<script>alert(1)" not in page
+    assert "<script>alert(1)</script>\"'&" in seen.text
+
+
+def test_page_names_no_patient(page, scan):
+    assert scan.patient_id == PATIENT_ID
+    assert PATIENT_ID not in page
+
+
+def test_page_is_accessible(seen):
+    tags = dict(seen.tags)
+    assert tags["html"]["lang"] == "en"
+    assert [tag for tag, _ in seen.tags].count("h1") == 1
+    pictures = [attributes for tag, attributes in seen.tags if tag == "svg"]
+    assert len(pictures) == 1 + 2 * 4
+    assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in pictures)
+    ids = [attributes["id"] for _, attributes in seen.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_page_says_what_a_reader_needs(seen):
+    for words in (
+        "2 findings; the most probable: solid finding, 16.2 × 15.8 mm, left upper zone.",
+        "left upper zone, slice 26, 7 mm from the pleura",
+        "93\u202f%",
+        "Measure this one by hand: on 2 slices only.",
+        "One slice is missing",
+        "Research use, not a medical device.",
+        "female, 61 years",
+    ):
+        assert re.sub(r"\s+", " ", words) in seen.text, words
+
+
+def test_page_without_findings_is_not_called_normal(empty_report, scan):
+    seen = Page(report_page(empty_report, scan, None, None))
+    assert "No finding above the operating point." in seen.text
+    assert "This does not exclude a nodule" in seen.text
+    assert "normal" not in seen.text.lower()
+
+
+def test_page_of_a_rejected_scan_makes_no_statement(empty_report, scan):
+    quality = empty_report.quality.model_copy(update={"verdict": "reject"})
+    seen = Page(report_page(empty_report.model_copy(update={"quality": quality}), scan, None, None))
+    assert "was not analysed" in seen.text
+    assert "does not exclude" not in seen.text
+
+
+def test_ten_findings_stay_below_three_megabytes(report, scan, lungs, heat_map):
+    many = tuple(report.findings[0].model_copy(update={"finding_id": f"F{i}"}) for i in range(1, 11))
+    page = report_page(report.model_copy(update={"findings": many}), scan, lungs, heat_map)
+    assert len(page) < 3e6
+
+
+def test_table_of_findings(tmp_path, report, scan):
+    write_case(tmp_path, report, scan, None, None, formats=("csv",))
+    with (tmp_path / "findings.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["finding_id"] for row in rows] == ["F1", "F2"]
+    assert float(rows[0]["center_x_mm"]) == 10.0
+    assert float(rows[0]["mean_hu"]) == -12.5
+    assert rows[1]["malignancy_probability"] == ""
+
+
+def _luminance(color: str) -> float:
+    digits = color[1:] if len(color) == 7 else "".join(2 * digit for digit in color[1:])
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_contrast_meets_wcag_aa():
+    """Every ink on its paper, in light, dark and print: at least 4.5 to 1."""
+    style = (Path(case.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
+    themes = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
+    assert len(themes) == 3
+    for theme in themes:
+        color = dict(re.findall(r"--([\w-]+): (#[0-9a-f]+)", theme))
+        pairs = [("ink", "paper"), ("soft", "paper"), ("accent", "paper")]
+        pairs += [("warn-ink", "warn-tint"), ("stop-ink", "stop-tint"), ("ink", "tint")]
+        for ink, paper in pairs:
+            low, high = sorted((_luminance(color[ink]), _luminance(color[paper])))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, paper, theme)
