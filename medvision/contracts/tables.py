@@ -14,6 +14,8 @@ from medvision.contracts.csv_chunks import Chunk, read_chunks
 from medvision.contracts.odcs import Column, Contract, load_contract
 from medvision.errors import ContractError
 
+NOT_EMPTY = "must not be empty"
+
 Rows = Iterable[Mapping[str, object]]
 ColumnArray = NDArray[Any]
 """One value a row: float64 for numbers (NaN where empty), object for text ("" where empty)."""
@@ -71,6 +73,7 @@ class _Checker:
         self._source = source
         self._contract = contract
         self._limits = limits
+        self._strings: dict[str, str] = {}
         self._seen: dict[str, dict[str, int]] = {c.name: {} for c in contract.columns if c.unique}
 
     def check(self, chunk: Chunk) -> dict[str, ColumnArray]:
@@ -90,45 +93,46 @@ class _Checker:
         return f"[contract {self._contract.name} {self._contract.version}]"
 
     def _check_column(self, column: Column, chunk: Chunk) -> ColumnArray:
-        texts = [text.strip() for text in chunk.columns[column.name]]
-        values = np.array(texts, dtype=object)
-        empty = values == ""
-        if column.required:
-            self._refuse(column, chunk, empty, texts, "must not be empty")
         if column.unique:
-            self._check_unique(column, chunk, texts)
-        if column.is_numeric:
-            return self._check_numbers(column, chunk, texts, empty)
-        self._refuse(column, chunk, _bad_texts(column, texts), texts, f"must be {column.rule}")
-        return values
+            self._check_unique(column, chunk)
+        return self._check_numbers(column, chunk) if column.is_numeric else self._check_texts(column, chunk)
 
-    def _check_numbers(
-        self, column: Column, chunk: Chunk, texts: list[str], empty: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        numbers = _numbers(texts, decimal_comma=chunk.decimal_comma)
+    def _check_texts(self, column: Column, chunk: Chunk) -> ColumnArray:
+        # A UID comes on many rows: one string for all of them keeps long tables small.
+        cells = [self._strings.setdefault(cell, cell) for cell in map(str.strip, chunk.columns[column.name])]
+        if column.required:
+            self._refuse(column, chunk, np.array([not cell for cell in cells], dtype=bool), NOT_EMPTY)
+        self._refuse(column, chunk, _bad_texts(column, cells), f"must be {column.rule}")
+        return np.array(cells, dtype=object)
+
+    def _check_numbers(self, column: Column, chunk: Chunk) -> NDArray[np.float64]:
+        cells = chunk.columns[column.name]
+        numbers = _numbers(cells, decimal_comma=chunk.decimal_comma)
         bad = ~np.isfinite(numbers)
+        empty = np.zeros_like(bad)
+        empty[bad] = [not cells[index].strip() for index in np.flatnonzero(bad).tolist()]
+        if column.required:
+            self._refuse(column, chunk, empty, NOT_EMPTY)
         if column.logical_type == "integer":
             bad |= numbers != np.floor(numbers)
         if self._limits and column.minimum is not None:
             bad |= numbers < column.minimum
         if self._limits and column.maximum is not None:
             bad |= numbers > column.maximum
-        self._refuse(column, chunk, bad & ~empty, texts, f"must be {column.rule}")
+        self._refuse(column, chunk, bad & ~empty, f"must be {column.rule}")
         return numbers
 
-    def _check_unique(self, column: Column, chunk: Chunk, texts: list[str]) -> None:
+    def _check_unique(self, column: Column, chunk: Chunk) -> None:
         seen = self._seen[column.name]
-        for line, text in zip(chunk.lines, texts, strict=True):
-            first = seen.setdefault(text, line)
+        for line, cell in zip(chunk.lines, map(str.strip, chunk.columns[column.name]), strict=True):
+            first = seen.setdefault(cell, line)
             if first != line:
-                self._fail(column, line, text, f"must be unique, but line {first} has it too")
+                self._fail(column, line, cell, f"must be unique, but line {first} has it too")
 
-    def _refuse(
-        self, column: Column, chunk: Chunk, bad: NDArray[np.bool_], texts: list[str], rule: str
-    ) -> None:
+    def _refuse(self, column: Column, chunk: Chunk, bad: NDArray[np.bool_], rule: str) -> None:
         if bad.any():
             index = int(np.argmax(bad))
-            self._fail(column, chunk.lines[index], texts[index], rule)
+            self._fail(column, chunk.lines[index], chunk.columns[column.name][index].strip(), rule)
 
     def _fail(self, column: Column, line: int, text: str, rule: str) -> None:
         raise ContractError(
@@ -136,14 +140,14 @@ class _Checker:
         )
 
 
-def _numbers(texts: list[str], *, decimal_comma: bool) -> NDArray[np.float64]:
-    """Float64 of every text; NaN where it is none."""
+def _numbers(cells: Sequence[str], *, decimal_comma: bool) -> NDArray[np.float64]:
+    """Float64 of every cell; NaN where it is none."""
     if decimal_comma:
-        texts = [text.replace(",", ".") for text in texts]
+        cells = [cell.replace(",", ".") for cell in cells]
     try:
-        return np.array(texts, dtype=np.float64)
+        return np.array(cells, dtype=np.float64)
     except ValueError:
-        return np.array([_number(text) for text in texts], dtype=np.float64)
+        return np.array([_number(cell) for cell in cells], dtype=np.float64)
 
 
 def _number(text: str) -> float:

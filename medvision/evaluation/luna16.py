@@ -51,14 +51,19 @@ def evaluate(
     if out is not None:
         make_folder(out)
     index = {uid: number for number, uid in enumerate(read_series_uids(seriesuids))}
+    marks = _read_marks(predictions, index)
     result = froc_of_arrays(
-        _read_marks(predictions, index),
+        marks,
         _read_lesions(annotations, index),
         _no_lesions() if excluded is None else _read_lesions(excluded, index),
         len(index),
         bootstrap=bootstrap,
         seed=seed,
     )
+    if not result.true_positives and _look_like_voxels(marks):
+        logger.warning(
+            "%s: no mark hits; are its coordinates voxel indices? They must be LPS mm", predictions
+        )
     if out is not None:
         write_files(result, out)
     return result
@@ -96,6 +101,11 @@ def _read_marks(path: Path, index: dict[str, int]) -> Marks:
         )
     center = np.stack([table[name][known] for name in COORDINATES], axis=1)
     return Marks(scan, center, table["probability"][known])
+
+
+def _look_like_voxels(marks: Marks) -> bool:
+    """Whether there are marks and none has a negative coordinate: the origin of LPS is near the patient's middle."""
+    return bool(len(marks.scan)) and bool((marks.center_mm >= 0).all())
 
 
 def _read_lesions(path: Path, index: dict[str, int]) -> Lesions:

@@ -112,6 +112,30 @@ def test_a_good_finding_passes_and_true_or_false_is_needed():
         check_table([finding("F1") | {"reliable": "maybe"}], "findings")
 
 
+@pytest.mark.parametrize("name", contract_names())
+def test_a_table_without_rows_passes(name, tmp_path):
+    header = [column.name for column in load_contract(name).columns]
+    path = tmp_path / "table.csv"
+    path.write_text(",".join(header) + "\n")
+    assert check_table(path, name) == 0
+    assert check_table([], name) == 0
+    assert {len(column) for column in read_table(path, name).values()} == {0}
+
+
+def test_blanks_around_cells_do_not_count():
+    row = {" seriesuid": "x"} | {
+        "seriesuid": " 1.2 ",
+        "coordX": " 1.5",
+        "coordY": "2 ",
+        "coordZ": "3",
+        "diameter_mm": "4",
+    }
+    table = read_table([row], "annotations")
+    assert (table["seriesuid"][0], table["coordX"][0], table["coordY"][0]) == ("1.2", 1.5, 2.0)
+    with pytest.raises(ContractError, match="column 'coordZ' is '' and must not be empty"):
+        check_table([row | {"coordZ": "  "}], "annotations")
+
+
 def test_unknown_contract():
     with pytest.raises(ContractError, match=r"no contract named 'serie'; there are: annotations, .*series"):
         load_contract("serie")

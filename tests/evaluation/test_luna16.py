@@ -191,3 +191,11 @@ def test_rows_of_other_series_are_left_out_and_told(tables, caplog):
     with caplog.at_level(logging.INFO, "medvision"):
         assert evaluate(**tables).to_dict() == expected
     assert "left out 1 of 3 rows" in caplog.text
+
+
+def test_voxel_indices_in_place_of_millimetres_are_suspected(tables, caplog):
+    evaluate(**tables)
+    assert "voxel" not in caplog.text
+    tables["predictions"].write_text(HEADER + "probability\n1.2,256,300,40,0.9\n")
+    assert evaluate(**tables).true_positives == 0
+    assert "are its coordinates voxel indices?" in caplog.text
