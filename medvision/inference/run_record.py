@@ -12,11 +12,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self
 
-from medvision.files import write_text
 from medvision.inference.case import CaseSettings
 from medvision.inference.predictor import Predictor
 from medvision.models.directory import ModelCard
 from medvision.reporting.report import OperatingPoint
+from medvision.reporting.run import RunDocument, write_run
 
 PACKAGES = ("medvision", "torch", "monai", "numpy", "scipy", "scikit-image", "pydicom", "highdicom")
 """Whose version can change a result."""
@@ -63,18 +63,17 @@ class RunRecord:
     ) -> None:
         """Write `run.json`."""
         ended = datetime.now(UTC)
-        document = {
-            "schema_version": "1.0",
-            "versions": settings.versions,
-            "model": settings.model.model_dump(mode="json"),
-            "operating_point": settings.operating_point.model_dump(mode="json"),
-            "config_sha256": settings.config_sha256,
-            "device": predictor.device,
-            "counts": dict(counts),
-            "seconds": {stage: round(value, 3) for stage, value in seconds.items()}
-            | {"total": round((ended - self.started).total_seconds(), 3)},
-            "started": self.started.isoformat(timespec="seconds"),
-            "ended": ended.isoformat(timespec="seconds"),
-            "exit_code": exit_code,
-        }
-        write_text(self.out / "run.json", json.dumps(document, indent=2) + "\n")
+        stages = {stage: round(value, 3) for stage, value in seconds.items()}
+        document = RunDocument(
+            versions=settings.versions,
+            model=settings.model,
+            operating_point=settings.operating_point,
+            config_sha256=settings.config_sha256,
+            device=predictor.device,
+            counts=dict(counts),
+            seconds=stages | {"total": round((ended - self.started).total_seconds(), 3)},
+            started=self.started.replace(microsecond=0),
+            ended=ended.replace(microsecond=0),
+            exit_code=exit_code,
+        )
+        write_run(self.out / "run.json", document)

@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
 from medvision.files import write_text
-from medvision.reporting.report import ModelRecord, Record, Sha256
+from medvision.reporting.report import ModelRecord, OperatingPoint, Record, Sha256
 
 
-class RunRecord(Record):
+class RunDocument(Record):
     """What ran, with what, for how long, and how it ended."""
 
+    schema_version: Literal["1.0"] = "1.0"
     versions: dict[str, str] = Field(description="package to version")
     model: ModelRecord
+    operating_point: OperatingPoint
     config_sha256: Sha256
     device: str
-    timings_s: dict[str, float] = Field(description="stage to seconds, over all Series")
-    counts: dict[str, int] = Field(description="such as series, analysed, failed, rejected, findings")
+    counts: dict[str, int] = Field(description="processed, reused, failed, rejected; findings")
+    seconds: dict[str, float] = Field(description="stage to seconds, over all Series; total")
     started: AwareDatetime
     ended: AwareDatetime
     exit_code: int = Field(ge=0, le=4)
 
-    @property
-    def duration_s(self) -> float:
-        """Seconds from start to end."""
-        return (self.ended - self.started).total_seconds()
 
-
-def write_run(path: Path, record: RunRecord) -> None:
+def write_run(path: Path, document: RunDocument) -> None:
     """Write `run.json` whole."""
-    write_text(path, record.model_dump_json(indent=2) + "\n")
-
-
-def now() -> datetime:
-    """The time of day with its zone, to the second."""
-    return datetime.now().astimezone().replace(microsecond=0)
+    write_text(path, document.model_dump_json(indent=2) + "\n")

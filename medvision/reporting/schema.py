@@ -9,10 +9,10 @@ from pydantic import BaseModel
 
 from medvision.files import write_text
 from medvision.reporting.report import Report
-from medvision.reporting.run import RunRecord
+from medvision.reporting.run import RunDocument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-DOCUMENTS: dict[str, type[BaseModel]] = {"report.schema.json": Report, "run.schema.json": RunRecord}
+DOCUMENTS: dict[str, type[BaseModel]] = {"report.schema.json": Report, "run.schema.json": RunDocument}
 
 
 def schema_text(model: type[BaseModel]) -> str:

@@ -8,6 +8,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,8 @@ from pydantic import ValidationError
 
 from medvision.reporting import words
 from medvision.reporting.report import ModelRecord, OperatingPoint
-from medvision.reporting.run import RunRecord, now, write_run
+from medvision.reporting.run import RunDocument, write_run
+from medvision.reporting.schema import schema_text
 from medvision.reporting.tables import FORMULA_STARTS, csv_text, safe_cell
 from medvision.reporting.worklist import row_from_failure, row_from_report, write_worklist
 
@@ -134,21 +136,23 @@ def test_operating_point_in_words():
     )
 
 
-def test_run_record(tmp_path):
+def test_run_document(tmp_path):
     started = datetime(2024, 5, 1, 12, tzinfo=UTC)
     values = {
         "versions": {"medvision": "0.1.0"},
         "model": ModelRecord(name="lite", version="1", sha256=""),
+        "operating_point": OperatingPoint(threshold=0.5),
         "config_sha256": "0" * 64,
         "device": "cpu",
-        "timings_s": {"read": 1.5},
-        "counts": {"series": 2},
+        "counts": {"processed": 2},
+        "seconds": {"total": 9.0},
         "exit_code": 3,
     }
-    record = RunRecord(**values, started=started, ended=started + timedelta(seconds=9))
-    assert record.duration_s == 9
-    write_run(tmp_path / "run.json", record)
-    assert json.loads((tmp_path / "run.json").read_text())["exit_code"] == 3
-    assert now().tzinfo is not None
+    write_run(
+        tmp_path / "run.json", RunDocument(**values, started=started, ended=started + timedelta(seconds=9))
+    )
+    written = json.loads((tmp_path / "run.json").read_text())
+    jsonschema.Draft202012Validator(json.loads(schema_text(RunDocument))).validate(written)
+    assert written["ended"] == "2024-05-01T12:00:09Z"
     with pytest.raises(ValidationError, match="timezone"):
-        RunRecord(**values, started=datetime(2024, 5, 1), ended=started)
+        RunDocument(**values, started=started.replace(tzinfo=None), ended=started)
