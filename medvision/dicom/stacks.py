@@ -158,7 +158,7 @@ def _by_position(headers: Iterable[Header]) -> list[list[Header]]:
 
 
 def _drop_duplicates(places: list[list[Header]]) -> tuple[list[list[Header]], list[Problem]]:
-    """Keep one of the slices at a place whose HU are equal, whatever their Transfer Syntax."""
+    """Keep one of the slices at a place that are the same image, whatever their Transfer Syntax."""
     kept: list[list[Header]] = []
     problems: list[Problem] = []
     for place in places:
@@ -182,17 +182,17 @@ def _distinct(place: list[Header]) -> tuple[list[Header], list[Problem]]:
             problems.append(contents)
         else:
             decoded.append((contents, header))
-    for (hu, _), header in sorted(decoded, key=lambda pair: (*_identity(pair[1]), pair[0])):
-        if hu in different:
-            twin = different[hu].file.shown
+    for (image, _), header in sorted(decoded, key=lambda pair: (*_identity(pair[1]), pair[0])):
+        if image in different:
+            twin = different[image].file.shown
             problems.append(Problem(header.file.shown, "duplicate", f"holds the same slice as {twin}"))
         else:
-            different[hu] = header
+            different[image] = header
     return list(different.values()), problems
 
 
 def _contents(header: Header) -> tuple[str, str] | Problem:
-    """Hashes of one image's HU and of its file; asked for only where positions repeat."""
+    """Hashes of one image (its HU and acquisition) and of its file; asked for only where positions repeat."""
     try:
         data = header.file.path.read_bytes()
         hu = np.empty((header.rows, header.columns), np.int16)
@@ -201,24 +201,30 @@ def _contents(header: Header) -> tuple[str, str] | Problem:
         return Problem(header.file.shown, "unreadable", error.strerror or type(error).__name__)
     except PixelError as error:
         return Problem(header.file.shown, error.reason, str(error))
-    return hashlib.sha256(hu.tobytes()).hexdigest(), hashlib.sha256(data).hexdigest()
+    image = hashlib.sha256(hu.tobytes())
+    image.update(repr([attribute(header) for attribute in _PARTING]).encode())
+    return image.hexdigest(), hashlib.sha256(data).hexdigest()
 
 
 _PARTING: tuple[Callable[[Header], Hashable], ...] = (
     lambda header: header.acquisition_number,
     lambda header: header.temporal_position,
+    lambda header: header.slice_thickness_mm,
     lambda header: header.image_type,
     lambda header: header.acquisition_time,
-    lambda header: (header.acquisition_number, header.temporal_position, header.image_type),
 )
 """What may tell acquisitions at the same or interleaved positions apart, in this order."""
+
+
+def _all_of_them(header: Header) -> Hashable:
+    return tuple(attribute(header) for attribute in _PARTING)
 
 
 def _part_acquisitions(
     headers: Sequence[Header], fits: Callable[[Sequence[Header]], bool]
 ) -> list[list[Header]] | None:
     """Part slices by the first attribute all of whose parts fit; None where none does."""
-    for attribute in _PARTING:
+    for attribute in (*_PARTING, _all_of_them):
         parts: dict[Hashable, list[Header]] = defaultdict(list)
         for header in headers:
             parts[attribute(header)].append(header)

@@ -185,6 +185,15 @@ def test_two_acquisitions_in_one_series_become_two_stacks(tmp_path):
     assert not found.problems
 
 
+def test_a_second_acquisition_with_equal_pixels_is_no_duplicate(tmp_path):
+    write_series(tmp_path / "1")
+    again = Slices([4.0 * k for k in range(12)], extra={"AcquisitionNumber": 2, "SliceThickness": "4"})
+    write_series(tmp_path / "2", again)
+    found = catalogue([tmp_path], min_slices=10)
+    assert [(e.row.n_slices, e.row.spacing_z_mm) for e in found.series] == [(24, 2.0), (12, 4.0)]
+    assert not found.problems
+
+
 def test_interleaved_acquisitions_are_parted(tmp_path):
     write_series(tmp_path / "1")
     other = Slices([2.0 * k + 0.7 for k in range(24)], extra={"AcquisitionNumber": 2})
