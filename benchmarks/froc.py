@@ -66,7 +66,12 @@ def time_command(folder: Path) -> tuple[float, float]:
     arguments = ["predictions.csv", "--annotations", "annotations.csv", "--excluded", "excluded.csv"]
     arguments += ["--seriesuids", "seriesuids.csv", "-o", str(out), "--bootstrap", str(BOOTSTRAPS)]
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "medvision", "-q", "evaluate", *arguments], cwd=folder, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "medvision", "-q", "evaluate", *arguments],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
     seconds = time.perf_counter() - start
     return seconds, json.loads((out / "froc.json").read_text())["cpm"]
 

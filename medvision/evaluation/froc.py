@@ -31,6 +31,7 @@ class FrocResult:
         ignored_excluded: marks ignored because they hit an excluded finding.
         ignored_double: marks ignored because a better one hits the same nodule.
         curve: all corner points.
+        matching: what became of every nodule and every mark.
         band: mean and interval over bootstrapped cohorts; None without bootstrap.
     """
 
@@ -46,6 +47,7 @@ class FrocResult:
     ignored_excluded: int
     ignored_double: int
     curve: FrocCurve
+    matching: Matching
     band: FrocBand | None = None
 
     @property
@@ -71,9 +73,16 @@ class FrocResult:
         mean, lower, upper = mean_and_interval(self.band.cpm)
         return float(mean), float(lower), float(upper)
 
+    def operating_point(self, fp_per_scan: float) -> tuple[float, float]:
+        """The lowest threshold with at most so many false positives a scan, and the sensitivity there."""
+        allowed = int(fp_per_scan * self.n_scans)
+        false = np.sort(self.matching.false_probability)[::-1]
+        threshold = float(np.nextafter(false[allowed], np.inf)) if allowed < len(false) else 0.0
+        return threshold, float((self.matching.nodule_probability >= threshold).mean())
+
     def to_dict(self) -> dict[str, object]:
         """The content of `froc.json`."""
-        names = [name for name in self.__dataclass_fields__ if name not in ("curve", "band")]
+        names = [name for name in self.__dataclass_fields__ if name not in ("curve", "matching", "band")]
         document = {name: _plain(getattr(self, name)) for name in names}
         if self.cpm_interval is not None:
             for name in ("sensitivity_mean", "sensitivity_lower", "sensitivity_upper"):
@@ -106,7 +115,8 @@ def froc(
         seed: of the drawing.
 
     Raises:
-        DataError: no Series, or none of them has a nodule, so that sensitivity is not defined.
+        DataError: no Series, or none of them has a nodule, so that sensitivity is not defined; a candidate
+            without a finite probability.
     """
     index = {uid: number for number, uid in enumerate(series_uids)}
     rows = [
@@ -140,8 +150,10 @@ def froc_of_arrays(
     """Evaluate marks by the LUNA16 rules; as `froc`, for arrays.
 
     Raises:
-        DataError: no scan, or no nodule, so that sensitivity is not defined.
+        DataError: no scan, or no nodule, so that sensitivity is not defined; a mark without a finite score.
     """
+    if not np.isfinite(marks.probability).all():
+        raise DataError(f"{(~np.isfinite(marks.probability)).sum()} marks have no finite probability")
     if n_scans == 0 or len(nodules.scan) == 0:
         raise DataError(f"sensitivity is not defined: {n_scans} scans with {len(nodules.scan)} nodules")
     matching = match(marks, nodules, excluded, n_scans, max_marks)
@@ -166,6 +178,7 @@ def _result(matching: Matching, curve: FrocCurve, n_scans: int, band: FrocBand |
         ignored_excluded=matching.ignored_excluded,
         ignored_double=matching.ignored_double,
         curve=curve,
+        matching=matching,
         band=band,
     )
 

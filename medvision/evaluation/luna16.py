@@ -104,7 +104,7 @@ def _read_marks(path: Path, index: dict[str, int]) -> Marks:
 
 
 def _look_like_voxels(marks: Marks) -> bool:
-    """Whether there are marks and none has a negative coordinate: the origin of LPS is near the patient's middle."""
+    """Whether no mark has a negative coordinate: the origin of LPS lies near the patient's middle."""
     return bool(len(marks.scan)) and bool((marks.center_mm >= 0).all())
 
 

@@ -122,9 +122,31 @@ def test_without_a_nodule_there_is_no_sensitivity():
         froc({}, [], [])
 
 
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_must_be_finite(score):
+    with pytest.raises(DataError, match="1 marks have no finite probability"):
+        one_scan([(0, 0, 0, score), (0, 0, 0, 0.5)]).evaluate()
+
+
 def test_other_series_do_not_count():
     cohort = one_scan([(0, 0, 0, 0.9)])
     more = cohort.but(
         marks=(*cohort.marks, ("7.7", 0, 0, 0, 1.0)), nodules=(*cohort.nodules, ("7.7", 0, 0, 0, 9.0))
     )
     assert more.evaluate().to_dict() == cohort.evaluate().to_dict()
+
+
+def test_operating_point_keeps_within_the_rate():
+    """Marks of two scans, by falling score: nodule, false, nodule, false, false."""
+    scores = {"a": [(0.9, True), (0.7, False), (0.2, False)], "b": [(0.8, False), (0.75, True)]}
+    annotations, candidates = [], {}
+    for uid, marks in scores.items():
+        candidates[uid] = [Candidate((20.0 * i, 0, 0), p, p, 8.0) for i, (p, _) in enumerate(marks)]
+        annotations += [Annotation(uid, (20.0 * i, 0, 0), 8.0) for i, (_, hit) in enumerate(marks) if hit]
+    result = froc(candidates, annotations, ["a", "b"])
+    for rate, expected, sensitivity in ((0.1, 0.8, 0.5), (0.5, 0.7, 1.0), (1.0, 0.2, 1.0), (9.0, 0.0, 1.0)):
+        threshold, found = result.operating_point(rate)
+        assert threshold == pytest.approx(expected)
+        assert found == sensitivity
+        false = sum(p >= threshold for marks in scores.values() for p, hit in marks if not hit)
+        assert false <= rate * 2
