@@ -50,8 +50,9 @@ def find_lungs(volume: hd.Volume) -> LungMask:
     lungs = _lung_parts(hu, body & (hu < AIR_HU), float(np.prod(spacing)) / 1000)
     if lungs.sum() * float(np.prod(spacing)) / 1000 < MIN_LUNG_ML:
         return LungMask(body.astype(np.uint8), affine, found=False)
-    sides = _sides(lungs, affine)
-    labels = _close(sides, spacing)
+    labels = np.zeros(hu.shape, dtype=np.uint8)
+    (box,) = ndimage.find_objects(lungs.astype(np.uint8))
+    labels[box] = _close(_sides(lungs[box], affine), spacing)
     labels[~body] = 0
     return LungMask(labels, affine, found=True)
 
@@ -124,11 +125,11 @@ def _close(sides: NDArray[np.uint8], spacing: NDArray[np.float64]) -> NDArray[np
     """Close each side with a ball of `CLOSING_MM` by two distance transforms, then fill its slices' holes."""
     result = sides.copy()
     margin = tuple((n, n) for n in np.ceil(CLOSING_MM / spacing).astype(int) + 1)
-    for side in (1, 2):
-        padded = np.pad(sides == side, margin)
-        grown = ndimage.distance_transform_edt(~padded, sampling=spacing) <= CLOSING_MM
-        closed = ndimage.distance_transform_edt(grown, sampling=spacing) > CLOSING_MM
-        inner = tuple(slice(low, -high) for low, high in margin)
-        filled = np.stack([ndimage.binary_fill_holes(plane) for plane in closed[inner] | (sides == side)])
-        result[filled & (result == 0)] = side
+    inner = tuple(slice(low, -high) for low, high in margin)
+    for side, box in enumerate(ndimage.find_objects(sides), start=1):
+        part, kept = result[box], sides[box] == side
+        grown = ndimage.distance_transform_edt(~np.pad(kept, margin), sampling=spacing) <= CLOSING_MM
+        closed = ndimage.distance_transform_edt(grown, sampling=spacing)[inner] > CLOSING_MM
+        filled = np.stack([ndimage.binary_fill_holes(plane) for plane in closed | kept])
+        part[filled & (part == 0)] = side
     return result

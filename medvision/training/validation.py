@@ -32,7 +32,7 @@ class Validation:
         fusion: how both stages become one probability.
         two_stage: FROC of the fused probability.
         proposals: FROC of stage one alone.
-        operating_points: one for each of LUNA16's false-positive rates that the candidates reach.
+        operating_points: one for each of LUNA16's false-positive rates.
     """
 
     fusion: Fusion
@@ -108,13 +108,8 @@ def _froc(
 
 
 def _operating_points(result: FrocResult) -> tuple[OperatingPoint, ...]:
-    """The lowest threshold that keeps within each false-positive rate."""
-    curve = result.curve
-    last = [int(np.flatnonzero(curve.fp_per_scan <= rate)[-1]) for rate in result.fp_per_scan]
+    """One for each of LUNA16's false-positive rates."""
     return tuple(
-        OperatingPoint(
-            fp_per_scan=rate, threshold=float(curve.threshold[i]), sensitivity=float(curve.sensitivity[i])
-        )
-        for rate, i in zip(result.fp_per_scan, last, strict=True)
-        if np.isfinite(curve.threshold[i])
+        OperatingPoint(fp_per_scan=rate, threshold=threshold, sensitivity=sensitivity)
+        for rate, (threshold, sensitivity) in ((r, result.operating_point(r)) for r in result.fp_per_scan)
     )

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from medvision.errors import DataError
 from medvision.evaluation.froc import froc
+from medvision.findings import Annotation, Candidate
 from tests.evaluation import reference
 from tests.evaluation.cohorts import Cohort, cohorts
 
