@@ -98,6 +98,7 @@ def common_header(phantom: Phantom, visit: Visit, sop_class: UID, series: str, n
             "SeriesInstanceUID": make_uid(phantom, "series", series),
             "StudyID": "1",
             "SeriesNumber": number,
+            "BodyPartExamined": "CHEST",
         }
     )
 
@@ -121,7 +122,6 @@ def _acquisition_attributes(phantom: Phantom) -> dict[str, object]:
     scan = phantom.acquisition
     attributes: dict[str, object] = {
         "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
-        "BodyPartExamined": "CHEST",
         "ScanOptions": "HELICAL MODE",
         "SliceThickness": _decimal(scan.thickness_mm),
         "KVP": str(scan.kvp),

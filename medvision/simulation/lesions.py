@@ -12,7 +12,7 @@ from medvision.findings import Point
 from medvision.simulation.malignancy import RiskFactors, malignancy_probability
 from medvision.simulation.nodules import Nodule, sample_nodule
 from medvision.simulation.patient import Patient
-from medvision.simulation.shapes import Coordinates, Field
+from medvision.simulation.shapes import Coordinates, Field, columns
 from medvision.simulation.thorax import (
     LOBES,
     Thorax,
@@ -38,6 +38,7 @@ GAP_MM = 6.0
 """Least distance between two nodules' surfaces."""
 LARGE_VESSEL_MM = 2.5
 TRIES = 400
+BODY_POINTS = 3000
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,6 @@ class PlacedNodule:
     def diameter_mm(self) -> float:
         """Diameter of the sphere of the visible volume."""
         return float(np.cbrt(6 * self.volume_mm3 / np.pi))
-
-
-def columns(points: Points) -> Coordinates:
-    """(n, 3) points as x, y, z."""
-    return points[:, 0], points[:, 1], points[:, 2]
 
 
 def sample_nodules(
@@ -155,22 +151,15 @@ def _with_truth(
     rng: np.random.Generator, thorax: Thorax, nodule: Nodule, attachment: Attachment
 ) -> PlacedNodule:
     """Volume and centroid of the part of a nodule that lies in the lung, from points spread over its body."""
-    way = rng.standard_normal((6000, 3))
+    way = rng.standard_normal((BODY_POINTS, 3))
     way /= np.linalg.norm(way, axis=1, keepdims=True)
     surface = nodule.radius_mm(way)
-    offset = way * (surface * np.cbrt(rng.random(6000)))[:, None]
+    points = nodule.center_lps_mm + way * (surface * np.cbrt(rng.random(BODY_POINTS)))[:, None]
     weight = surface**3
-    points = np.asarray(nodule.center_lps_mm) + offset
     inside = weight * (lung_distance(thorax, columns(points)) < 0)
     share = float(inside.sum() / weight.sum())
-    center = (points * inside[:, None]).sum(axis=0) / inside.sum()
-    if share > 0.995:
-        share, center = (
-            1.0,
-            np.asarray(nodule.center_lps_mm) + (offset * weight[:, None]).sum(axis=0) / weight.sum(),
-        )
-    x, y, z = center.tolist()
-    lobe = LOBES[int(lobe_index(thorax, columns(center[None]))[0])]
+    x, y, z = ((points * inside[:, None]).sum(axis=0) / inside.sum()).tolist()
+    lobe = LOBES[int(lobe_index(thorax, columns(np.array([[x, y, z]])))[0])]
     return PlacedNodule(nodule, attachment, lobe, (x, y, z), share * nodule.volume_mm3)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.findings import Point
-from medvision.simulation.lesions import columns
+from medvision.simulation.shapes import columns
 from medvision.simulation.skeleton import VERTEBRA_MM, Skeleton
 from medvision.simulation.thorax import Thorax, lung_distance, spine_center
 from medvision.simulation.trees import Trees

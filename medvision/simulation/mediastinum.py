@@ -93,11 +93,11 @@ class Mediastinum:
     def distance(self, at: Coordinates) -> Field:
         """Distance of (n,) points to the surface of the mediastinum, which the lungs lie against."""
         pieces = list(self.pieces())
-        start, end = (np.array([piece[k][:3] for piece in pieces]) for k in (0, 1))
-        way = end - start
+        start = np.array([first[:3] for first, _, _ in pieces])
+        way = np.array([second[:3] for _, second, _ in pieces]) - start
         offset = np.stack(at, axis=1)[:, None] - start
         along = np.clip((offset * way).sum(axis=2) / (way**2).sum(axis=1), 0, 1)
-        tubes = np.linalg.norm(offset - along[..., None] * way, axis=2) - [piece[2] for piece in pieces]
+        tubes = np.linalg.norm(offset - along[..., None] * way, axis=2) - [radius for _, _, radius in pieces]
         united = self._bulk(at)
         for tube in tubes.T:
             united = smooth_union(united, tube, BLEND_MM)

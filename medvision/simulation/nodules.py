@@ -126,19 +126,18 @@ def add_nodule(hu: Image, affine: Affine, nodule: Nodule) -> None:
         affine: index to LPS mm of a regular orthogonal grid.
         nodule: what to paint.
     """
-    box = _box(hu.shape, affine, nodule)
-    part = hu[box]
-    if not part.size:
-        return
     for layer in nodule.layers:
-        share = _coverage(box, affine, nodule, layer.scale) * np.float32(layer.opacity)
-        part += share * np.maximum(np.float32(layer.hu) - part, 0)
+        box = _box(hu.shape, affine, nodule, layer.scale)
+        part = hu[box]
+        if part.size:
+            share = _coverage(box, affine, nodule, layer.scale) * np.float32(layer.opacity)
+            part += share * np.maximum(np.float32(layer.hu) - part, 0)
 
 
 def nodule_coverage(shape: tuple[int, int, int], affine: Affine, nodule: Nodule) -> Image:
     """Return the share of each voxel of a grid that lies inside the nodule, in [0, 1]."""
     coverage = np.zeros(shape, np.float32)
-    box = _box(shape, affine, nodule)
+    box = _box(shape, affine, nodule, 1.0)
     if coverage[box].size:
         coverage[box] = _coverage(box, affine, nodule, 1.0)
     return coverage
@@ -167,14 +166,14 @@ def _sample_layers(rng: np.random.Generator, density: Density) -> tuple[Layer, .
     return (Layer(1.0, 1.0, 80.0), Layer(float(rng.choice([core, 0.97])), 1.0, calcium))
 
 
-def _box(shape: tuple[int, ...], affine: Affine, nodule: Nodule) -> Box:
-    return box_around(shape, affine, nodule.center_lps_mm, nodule.reach_mm)
+def _box(shape: tuple[int, ...], affine: Affine, nodule: Nodule, scale: float) -> Box:
+    return box_around(shape, affine, nodule.center_lps_mm, nodule.reach_mm * scale)
 
 
 def _coverage(box: Box, affine: Affine, nodule: Nodule, scale: float) -> Image:
     """Share of each voxel of a box that lies inside the body, by supersampling."""
-    step = float(np.clip(nodule.diameter_mm * scale / 14, 0.25, 0.7))
-    fine = [int(np.clip(np.ceil(mm / step), 1, 8)) for mm in spacing_mm(affine)]
+    step = float(np.clip(nodule.diameter_mm * scale / 14, 0.1, 0.7))
+    fine = [int(np.clip(np.ceil(mm / step), 1, 12)) for mm in spacing_mm(affine)]
     ramp = np.float32(np.cbrt(np.prod(np.divide(spacing_mm(affine), fine))))
     offsets = offsets_from(box, affine, nodule.center_lps_mm, fine)
     distance = nodule.radius_mm(offsets) * np.float32(scale) - np.linalg.norm(offsets, axis=-1)

@@ -22,7 +22,7 @@ from medvision.simulation.tubes import Tubes, add_coverage, join
 Image = NDArray[np.float32]
 
 AIR_HU = -1000.0
-FIELD_SPACING_MM = {"full": 2.0, "small": 3.0}
+FIELD_SPACING_MM = {"full": 2.5, "small": 3.0}
 LONGEST_SUBSLICE_MM = {"full": 1.0, "small": 1.6}
 SLAB_SUBSLICES = 24
 FISSURE_HALF_MM, FISSURE_HU = 0.45, 120.0

@@ -16,6 +16,11 @@ EXPONENT = 2.5
 """Of the super-ellipses that chest sections resemble: rounder than a box, squarer than an ellipse."""
 
 
+def columns(points: NDArray[np.float64]) -> Coordinates:
+    """(n, 3) points as x, y, z."""
+    return points[:, 0], points[:, 1], points[:, 2]
+
+
 def power(values: Field) -> Field:
     """|v| to the power of 2.5, without a slow general power."""
     return np.asarray(values * values * np.sqrt(np.abs(values)))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.simulation.thorax import LOBES, Thorax, lobe_index, lung_distance
+from medvision.simulation.shapes import columns
+from medvision.simulation.thorax import LOBES, Thorax, cavity_distance, lobe_index, lung_distance
 from medvision.simulation.tubes import Tubes, join
 from medvision.simulation.vessels import Territory, fill_tree
 
@@ -56,10 +57,10 @@ def sample_lung_points(rng: np.random.Generator, thorax: Thorax, count: int, dep
     found: list[Points] = []
     total = 0
     while total < count:
-        points = rng.uniform(low, high, (3 * count, 3))
-        inside = lung_distance(thorax, (points[:, 0], points[:, 1], points[:, 2])) < -depth_mm
-        found.append(points[inside])
-        total += int(inside.sum())
+        points = rng.uniform(low, high, (4 * count, 3))
+        points = points[cavity_distance(thorax, columns(points)) < -depth_mm]  # quick, and most fail it
+        found.append(points[lung_distance(thorax, columns(points)) < -depth_mm])
+        total += len(found[-1])
     return np.concatenate(found)[:count]
 
 
@@ -72,7 +73,7 @@ def grow_trees(rng: np.random.Generator, thorax: Thorax, ends: int) -> Trees:
         ends: number of smallest arteries in both lungs.
     """
     points = sample_lung_points(rng, thorax, 2 * ends, PLEURAL_GAP_MM)
-    lobes = lobe_index(thorax, (points[:, 0], points[:, 1], points[:, 2]))
+    lobes = lobe_index(thorax, columns(points))
     parts: dict[str, list[Tubes]] = {"arteries": [], "veins": [], "airways": []}
     for lobe in range(len(LOBES)):
         mine = points[lobes == lobe]
@@ -100,7 +101,7 @@ def _limit(tubes: Tubes) -> Tubes:
 def _in_lung_or_hilum(thorax: Thorax, airways: Tubes, root_mm: Points) -> NDArray[np.bool_]:
     """Airways that do not cut through the heart."""
     middle = (airways.start_mm + airways.end_mm) / 2
-    depth = -lung_distance(thorax, (middle[:, 0], middle[:, 1], middle[:, 2]))
+    depth = -lung_distance(thorax, columns(middle))
     return np.asarray((depth > -2) | (np.linalg.norm(middle - root_mm, axis=1) < HILUM_MM))
 
 
