@@ -13,10 +13,11 @@ TRACEBACK = logging.DEBUG - 5
 """Log level of tracebacks: only -vv goes that low."""
 
 _LEVELS = {-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG}
+# Lightning sets the level of its own loggers when it is imported, but not of these.
 _NOISY_LIBRARIES = (
     "alembic",
     "highdicom",
-    "lightning.fabric.utilities.rank_zero",  # Lightning sets the level of its own loggers when imported, not of these
+    "lightning.fabric.utilities.rank_zero",
     "lightning.fabric.utilities.seed",
     "lightning.pytorch.utilities.rank_zero",
     "monai",
