@@ -28,7 +28,7 @@ VESSELS = Window("lung maximum", -375, 1250)
 RADIOGRAPH = Window("mean projection", -350, 1000)
 HEAT_RGB = np.array([255, 140, 0], np.float32)
 """Orange: it stands out from grey for readers with any colour vision."""
-HEAT_FLOOR, HEAT_OPACITY = 0.05, 0.65
+HEAT_FLOOR, HEAT_OPACITY = 0.1, 0.7
 
 
 @dataclass(frozen=True, slots=True)
