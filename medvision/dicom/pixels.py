@@ -166,8 +166,8 @@ def _add(stored: NDArray[np.integer], intercept: int, out: NDArray[np.int16]) ->
     lowest = max(limits.min, AIR_HU - intercept)
     highest = min(limits.max, _INT16_MAX - intercept)
     n_below = int(np.count_nonzero(stored < lowest))
-    clipped = np.clip(stored, lowest, highest)
-    np.add(clipped.view(np.int16), np.int16(intercept), out=out)
+    np.clip(stored, lowest, highest, out=out.view(stored.dtype))
+    np.add(out, np.int16(intercept), out=out)
     return n_below
 
 
