@@ -13,6 +13,9 @@ from typing import Literal
 Point = tuple[float, float, float]
 """x, y, z in LPS millimetres."""
 
+UNKNOWN_DIAMETER_MM = 10.0
+"""What LUNA16 takes for a lesion whose diameter is negative, that is, unknown."""
+
 Density = Literal["solid", "part_solid", "ground_glass", "calcified"]
 
 
@@ -33,6 +36,11 @@ class Annotation:
     diameter_mm: float
     density: Density | None = None
     malignant: bool | None = None
+
+    @property
+    def radius_mm(self) -> float:
+        """Half the diameter; where that is unknown, of LUNA16's 10 mm."""
+        return (UNKNOWN_DIAMETER_MM if self.diameter_mm < 0 else self.diameter_mm) / 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-UNKNOWN_DIAMETER_MM = 10.0
-"""What LUNA16 takes for a lesion whose diameter is negative, that is, unknown."""
+from medvision.findings import UNKNOWN_DIAMETER_MM
 
 MAX_MARKS_PER_SCAN = 100
 """Marks a scan that LUNA16 looks at: those strictly above the score of the next one."""

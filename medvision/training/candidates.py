@@ -90,13 +90,13 @@ def _of_series(
 
 
 def _as_candidate(annotation: Annotation) -> Candidate:
-    return Candidate(annotation.center_lps_mm, 1.0, 1.0, annotation.diameter_mm)
+    return Candidate(annotation.center_lps_mm, 1.0, 1.0, 2 * annotation.radius_mm)
 
 
 def _hit(center: Point, annotations: Sequence[Annotation]) -> Annotation | None:
     """The nearest annotation whose sphere holds the point (the LUNA16 rule)."""
     distances = [(float(np.linalg.norm(np.subtract(center, a.center_lps_mm))), a) for a in annotations]
-    inside = [(distance, a) for distance, a in distances if distance < a.diameter_mm / 2]
+    inside = [(distance, a) for distance, a in distances if distance < a.radius_mm]
     return min(inside, key=lambda pair: pair[0])[1] if inside else None
 
 

@@ -35,7 +35,7 @@ EVALUATION = "evaluation"
 """FROC on the validation patients, inside the model directory."""
 
 WORK_FOLDER = ".work"
-"""Checkpoints of a training that has not ended, inside the model directory."""
+"""Checkpoints of trainings that have not ended, a folder a configuration, inside the model directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def train(config: DetectionConfig, *, resume: bool = False) -> TrainResult:
         DataError: a cohort that cannot be read, or with fewer than two patients.
         NothingToDoError: no Series that can be used.
     """
-    work = make_folder(make_folder(config.output) / WORK_FOLDER)
+    work = make_folder(make_folder(config.output) / WORK_FOLDER / config_sha256(config)[:12])
     torch.set_float32_matmul_precision("high")
     training, validation = _split(config)
     settings = config.model_dump(mode="json", exclude={"tracking"})
@@ -131,7 +131,7 @@ def _train_stages(
         training=describe_training(training, config, run.run_id),
         licence=LICENCE,
     )
-    return _save(config.output, card, proposals, second_look, work), result
+    return _save(config.output, card, proposals, second_look), result
 
 
 LICENCE = (
@@ -157,9 +157,7 @@ def _train_second_look(
     return network
 
 
-def _save(
-    folder: Path, card: ModelCard, proposals: HeatMapNet, second_look: NoduleClassifier, work: Path
-) -> ModelCard:
+def _save(folder: Path, card: ModelCard, proposals: HeatMapNet, second_look: NoduleClassifier) -> ModelCard:
     sealed = save_model(folder, card, TwoStageDetector(proposals, second_look))
-    shutil.rmtree(work)
+    shutil.rmtree(folder / WORK_FOLDER)
     return sealed

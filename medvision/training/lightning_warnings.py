@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 _EXPECTED = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6 beside torch 2.13
+    r"Checkpoint directory .* exists and is not empty",  # an interrupted training goes on there
     r"Found \d+ module\(s\) in eval mode",  # frozen layers are meant to be
 )
 

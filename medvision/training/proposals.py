@@ -17,6 +17,7 @@ from medvision.models.heatmap import HeatMapNet
 from medvision.models.precision import inference_dtype
 from medvision.training.lightning_warnings import without_expected_warnings
 from medvision.training.proposal_patches import PatchDataset
+from medvision.training.schedule import one_cycle
 from medvision.training.step_progress import StepProgress
 from medvision.training.volumes import TrainingVolume
 
@@ -68,10 +69,7 @@ class ProposalModule(pl.LightningModule):
         optimiser = torch.optim.AdamW(
             self.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, self.config.learning_rate, total_steps=self.config.steps + 1, pct_start=0.15
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(optimiser, [self.config.learning_rate], self.config.steps)
 
 
 def train_proposals(
@@ -123,7 +121,7 @@ def _trainer(
         default_root_dir=folder,
         callbacks=callbacks,
         logger=logger or False,
-        log_every_n_steps=10,
+        log_every_n_steps=min(10, config.steps),
         enable_model_summary=False,
         enable_progress_bar=False,
         num_sanity_val_steps=0,

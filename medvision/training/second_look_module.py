@@ -11,6 +11,7 @@ from torchmetrics.functional.classification import binary_auroc
 from medvision.config.second_look import SecondLookConfig
 from medvision.models.classifier import MALIGNANCY, NODULE, NoduleClassifier
 from medvision.training.frozen_features import Batch
+from medvision.training.schedule import one_cycle
 
 MONITOR = "second_look/val_loss"
 
@@ -59,10 +60,7 @@ class SecondLookModule(pl.LightningModule):
         rates = [settings.learning_rate, settings.learning_rate * settings.backbone_rate]
         groups = [{"params": weights} for weights in (new, backbone)]
         optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, max_lr=rates, total_steps=self._steps, pct_start=0.2
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(optimiser, rates, self._steps)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         weight = logits.new_tensor(self._positive_weight)

@@ -73,7 +73,7 @@ def prepare_one(series: LabelledSeries, scan: Scan, voxel_mm: float) -> Training
     box = lung_box(scan.volume, voxel_mm)
     small = Isotropic(box.grid.hu.round().to(torch.int16), box.grid.affine)
     centers = np.array([a.center_lps_mm for a in series.annotations], dtype=np.float64).reshape(-1, 3)
-    radii = np.array([a.diameter_mm / 2 for a in series.annotations], dtype=np.float64)
+    radii = np.array([a.radius_mm for a in series.annotations], dtype=np.float64)
     return TrainingVolume(
         series=series,
         box=LungBox(box.lungs, small),
