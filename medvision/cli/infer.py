@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import click
@@ -10,23 +9,14 @@ import click
 from medvision.cli import options
 from medvision.cli.console import show
 
-_ALWAYS = ("json", "csv", "html")
-_WRITERS = {"seg": "dicom_seg", "sr": "dicom_sr", "sc": "dicom_sc"}
-
-
-def known_formats() -> tuple[str, ...]:
-    """The formats that this version can write."""
-    extra = (
-        name for name, module in _WRITERS.items() if importlib.util.find_spec(f"medvision.reporting.{module}")
-    )
-    return (*_ALWAYS, *extra)
-
 
 def _split_formats(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+    from medvision.reporting.case import FORMATS
+
     chosen = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    unknown = [name for name in chosen if name not in known_formats()]
+    unknown = [name for name in chosen if name not in FORMATS]
     if unknown or not chosen:
-        raise click.BadParameter(f"{text!r}: choose from {','.join(known_formats())}")
+        raise click.BadParameter(f"{text!r}: choose from {','.join(FORMATS)}")
     return chosen
 
 
