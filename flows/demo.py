@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,7 +77,7 @@ def _refuse_strange_folder(folder: Path) -> None:
 
 
 def _describe(folder: Path, result: DemoResult) -> Iterator[str]:
-    froc, programs = result.froc, Path(sys.executable).parent
+    froc, programs = result.froc, Path(os.path.relpath(Path(sys.executable).parent))
     yield ""
     yield (
         f"CPM {froc['cpm']:.3f} (95 % interval {froc['cpm_lower']:.3f} to {froc['cpm_upper']:.3f}) "
