@@ -15,7 +15,6 @@ from medvision.config.detection import DetectionConfig
 
 LEARN_SEED, UNSEEN_SEED = 1, 2
 BOOTSTRAP = 1000
-MODEL_NAME = "lung-nodules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +74,5 @@ def _settings(folder: Path, recipe: Path, overrides: list[str]) -> DetectionConf
         f"output={folder / 'model'}",
         f"data.cohort=[{folder / 'store'}]",
         f"tracking.uri=sqlite:///{folder / 'mlflow.db'}",
-        f"tracking.register_as={MODEL_NAME}",
     )
     return load_config(recipe, DetectionConfig, [*ours, *overrides])
