@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import highdicom as hd
@@ -63,18 +64,38 @@ def sample_cube(volume: hd.Volume, center_mm: Point, side_mm: float) -> Cube:
     """
     _check_inside(volume, center_mm)
     affine = cube_affine(center_mm, side_mm)
-    points = voxel_to_lps(affine, np.moveaxis(np.indices((CUBE_VOX,) * 3, dtype=np.float64), 0, -1))
-    index = np.moveaxis(lps_to_voxel(volume.affine, points), -1, 0)
-    limit = np.array(volume.shape)[:, None, None, None] - 1
-    inside = np.all((index >= -0.5) & (index <= limit + 0.5), axis=0)
-    low = np.clip(np.floor(index.min(axis=(1, 2, 3))).astype(int), 0, limit.ravel())
-    high = np.clip(np.ceil(index.max(axis=(1, 2, 3))).astype(int) + 1, 1, limit.ravel() + 1)
+    to_scan = np.linalg.inv(volume.affine) @ affine
+    limit = np.array(volume.shape) - 1
+    low, high = _reach(to_scan, limit)
     part = volume.array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))].astype(np.float32)
-    hu = ndimage.map_coordinates(
-        np.clip(part, AIR_HU, BONE_HU), index - low[:, None, None, None], order=1, mode="nearest"
+    hu = ndimage.affine_transform(
+        np.clip(part, AIR_HU, BONE_HU),
+        to_scan[:3, :3],
+        to_scan[:3, 3] - low,
+        output_shape=(CUBE_VOX,) * 3,
+        order=1,
+        mode="nearest",
     )
     step_mm = side_mm / CUBE_VOX
-    return Cube(hu, ndimage.gaussian_filter(hu, SMOOTHING_MM / step_mm), affine, step_mm, inside)
+    smooth = ndimage.gaussian_filter(hu, SMOOTHING_MM / step_mm)
+    return Cube(hu, smooth, affine, step_mm, _inside(to_scan, limit))
+
+
+def _reach(to_scan: Affine, limit: NDArray[np.int_]) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    """First and last-plus-one index of the scan's voxels that the cube needs."""
+    corners = voxel_to_lps(to_scan, np.array(list(itertools.product((0, CUBE_VOX - 1), repeat=3))))
+    low = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, limit)
+    return low, np.clip(np.ceil(corners.max(axis=0)).astype(int) + 1, low + 1, limit + 1)
+
+
+def _inside(to_scan: Affine, limit: NDArray[np.int_]) -> NDArray[np.bool_]:
+    """Where the cube's voxels lie in the scan."""
+    inside = np.ones((CUBE_VOX,) * 3, bool)
+    z, y, x = np.ogrid[:CUBE_VOX, :CUBE_VOX, :CUBE_VOX]
+    for (per_z, per_y, per_x, start), last in zip(to_scan[:3], limit, strict=True):
+        index = per_z * z + per_y * y + per_x * x + start
+        inside &= (index >= -0.5) & (index <= last + 0.5)
+    return inside
 
 
 def _check_inside(volume: hd.Volume, center_mm: Point) -> None:

@@ -42,13 +42,21 @@ def in_lung_hull(air: Mask, tissue: Mask, seed: Index) -> Mask:
 
     The costal lung surface is convex, so a nodule that dents it lies inside the hull and the wall outside.
     """
-    lung = np.argwhere(nearest_component(ndimage.binary_erosion(air), seed, MIN_LUNG_SHARE))
+    lung = nearest_component(ndimage.binary_erosion(air), seed, MIN_LUNG_SHARE)
     try:
-        hull = ConvexHull(lung)
+        hull = ConvexHull(_row_ends(lung))
     except (QhullError, ValueError):  # no lung here, or a flat sliver of it: nothing to cut with
         return tissue
     facets = np.unique(hull.equations.astype(np.float32).round(3), axis=0)  # triangles of one plane are one
     return _inside_hull(facets, tissue)
+
+
+def _row_ends(mask: Mask) -> NDArray[np.int_]:
+    """First and last place of every row along the last axis: they have the same hull as all places."""
+    rows = np.argwhere(mask.any(axis=-1))
+    kept = mask[tuple(rows.T)]
+    ends = kept.argmax(axis=-1), mask.shape[-1] - 1 - kept[:, ::-1].argmax(axis=-1)
+    return np.concatenate([np.column_stack([rows, end]) for end in ends])
 
 
 def _inside_hull(facets: NDArray[np.float32], tissue: Mask) -> Mask:

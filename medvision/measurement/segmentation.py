@@ -41,6 +41,8 @@ HALO_ABOVE_LUNG_HU = 150.0
 """Half maximum at which a ground-glass halo is first looked for, above the local lung."""
 LAYER_FRACTION = 0.25
 """Share of the whole lesion that a layer around a denser core must have to belong to it."""
+LAYER_AROUND = 0.6
+"""Share of the core's surroundings that a layer must fill: a vessel beside it is none."""
 ROUNDS = 3
 """Times at most that the core is measured again in the segmentation that it led to."""
 SETTLED_HU = 10.0
@@ -167,10 +169,12 @@ def _with_layer(
     if whole is None or touches_edge(whole):
         return None
     box = around(whole | dense, 1)
-    core = place.cube.smooth[box] > (guess_hu + dense_hu) / 2
-    distance_mm = ndimage.distance_transform_edt(~core) * place.cube.step_mm
-    layer = whole[box] & (distance_mm > max(1.5, 0.8 * thickness_mm))
-    if layer.sum() < LAYER_FRACTION * whole.sum():
+    bright = place.cube.smooth[box] > (guess_hu + dense_hu) / 2
+    distance_mm = ndimage.distance_transform_edt(~(bright & dense[box])) * place.cube.step_mm
+    blur_mm = max(1.5, 0.8 * thickness_mm)
+    layer = whole[box] & (distance_mm > blur_mm)
+    shell = (distance_mm > blur_mm) & (distance_mm <= blur_mm + place.cube.step_mm) & ~bright
+    if layer.sum() < LAYER_FRACTION * whole.sum() or whole[box][shell].sum() < LAYER_AROUND * shell.sum():
         return None
     layer_hu = float(np.median(place.cube.hu[box][layer]))
     mask = place.nodule(layer_hu)

@@ -107,6 +107,14 @@ def test_part_solid_is_measured_with_its_halo(draw):
     assert measured.volume_mm3 == pytest.approx(ball_mm3(18), rel=0.1)
 
 
+def test_a_vessel_beside_a_small_nodule_is_no_halo(draw):
+    beside = draw.sphere(6, (0, 3.8, 0))
+    volume = draw.Phantom([(draw.cylinder(2.4, 2), SOFT), (beside, SOFT)], noise_hu=38).volume()
+    measured, _ = measure(volume, candidate(6, (0, 4, 0)), None)
+    assert measured.density == "solid"
+    assert measured.volume_mm3 == pytest.approx(ball_mm3(6), rel=0.2)
+
+
 def test_calcified(draw):
     volume = draw.Phantom([(draw.sphere(10), 600)]).volume()
     measured, _ = measure(volume, candidate(10), None)
@@ -127,6 +135,12 @@ def test_nothing_there(draw):
     assert "no border" in measured.remark
     assert measured.mean_diameter_mm == 7.2
     assert not mask.mask.any()
+
+
+def test_no_lung_anywhere(draw):
+    volume = draw.Phantom([(draw.half_space(0, -99), SOFT)]).volume()
+    measured, _ = measure(volume, candidate(10), None)
+    assert not measured.reliable
 
 
 def test_few_slices_are_said(draw):
