@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -107,10 +108,18 @@ def _judge_series(
     stacks, duplicates = split_series(headers)
     judged = [_judge(stack, min_slices) for stack in stacks]
     judged.sort(key=lambda entry: entry.status == "rejected")  # stable: the largest usable stack comes first
-    safe = re.sub(r"[^0-9A-Za-z.]", "_", uid).strip(".")[:64] or "unnamed"
+    safe = _file_name(uid)
     names = [safe if number == 1 else f"{safe}_{number}" for number in range(1, len(judged) + 1)]
     entries = [replace(entry, name=name) for name, entry in zip(names, judged, strict=True)]
     return entries, problems + duplicates
+
+
+def _file_name(uid: str) -> str:
+    """The UID where it is one (PS3.5 9.1); else its harmless characters and a hash that keeps two apart."""
+    if re.fullmatch(r"[0-9][0-9.]{0,63}", uid):
+        return uid
+    digest = hashlib.sha256(uid.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    return f"{re.sub(r'[^0-9A-Za-z.]', '', uid).strip('.')[:48]}-{digest}"
 
 
 _NEEDED: tuple[tuple[str, Callable[[Header], bool]], ...] = (

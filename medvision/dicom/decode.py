@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,14 +88,12 @@ def read_voxels(headers: Sequence[Header], grid: Grid, threads: int | None = Non
         grid: where each slice goes.
         threads: at most so many at once; None for as many as pay.
     """
-    hu = (
-        np.full(grid.shape, AIR_HU, np.int16)
-        if grid.shear_vox is not None
-        else np.empty(grid.shape, np.int16)
-    )
-    tasks: dict[str, list[tuple[Header, int]]] = defaultdict(list)
+    hu = np.empty(grid.shape, np.int16)
+    if grid.shear_vox is not None:
+        hu.fill(AIR_HU)
+    tasks: dict[Path, list[tuple[Header, int]]] = defaultdict(list)
     for header, slot in zip(headers, grid.slots, strict=True):
-        tasks[header.file.shown].append((header, slot))
+        tasks[header.file.path].append((header, slot))
 
     def work(task: list[tuple[Header, int]]) -> _FileResult:
         return _read_file(task, hu, grid)
@@ -114,7 +113,7 @@ def read_voxels(headers: Sequence[Header], grid: Grid, threads: int | None = Non
 def hash_files(headers: Iterable[Header]) -> str:
     """The hash that `read_voxels` gives, without decoding; files that cannot be read count as empty."""
     hashes = []
-    for path in {header.file.shown: header.file.path for header in headers}.values():
+    for path in {header.file.path for header in headers}:
         try:
             hashes.append(hashlib.sha256(path.read_bytes()).hexdigest())
         except OSError:
@@ -203,8 +202,7 @@ def fill_gaps(hu: NDArray[np.int16], missing: Sequence[int]) -> None:
 def slice_references(headers: Sequence[Header], grid: Grid) -> tuple[SliceReference, ...]:
     """The source of each grid slice; an interpolated one names its nearest neighbour."""
     by_slot = dict(zip(grid.slots, headers, strict=True))
-    references = []
-    for slot in range(grid.shape[0]):
-        header = by_slot[min(grid.slots, key=lambda other: (abs(other - slot), other))]
-        references.append(SliceReference(header.sop_instance_uid, header.instance_number))
-    return tuple(references)
+    for slot in grid.missing:
+        by_slot[slot] = by_slot[min(grid.slots, key=lambda other: (abs(other - slot), other))]
+    sources = [by_slot[slot] for slot in range(grid.shape[0])]
+    return tuple(SliceReference(header.sop_instance_uid, header.instance_number) for header in sources)

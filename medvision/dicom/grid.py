@@ -89,6 +89,8 @@ def plan_grid(
     positions_mm: Sequence[Sequence[float]],
     pixel_spacing_mm: tuple[float, float],
     matrix: tuple[int, int],
+    *,
+    lone_spacing_mm: float = 1.0,
 ) -> Grid:
     """Lay a regular grid through slices that are sorted along their normal.
 
@@ -97,6 +99,7 @@ def plan_grid(
         positions_mm: Image Position (Patient) of each slice, ascending along the normal, no two the same.
         pixel_spacing_mm: between rows, between columns.
         matrix: rows, columns.
+        lone_spacing_mm: extent of a single slice along its normal, which no position tells.
 
     Raises:
         GeometryError: with what is irregular, where.
@@ -105,7 +108,7 @@ def plan_grid(
     local = np.asarray(positions_mm, np.float64) @ axes.T  # slices × (normal, row, column)
     slots = _slots(local[:, 0])
     n_slices = int(slots[-1]) + 1
-    spacing = float(local[-1, 0] - local[0, 0]) / max(n_slices - 1, 1) or 1.0
+    spacing = float(local[-1, 0] - local[0, 0]) / (n_slices - 1) if n_slices > 1 else lone_spacing_mm
     missing = sorted(set(range(n_slices)) - set(slots.tolist()))
     drift = _drift(slots, local, spacing, pixel_spacing_mm)
     tilted = float(np.hypot(*drift)) > ORIENTATION_TOLERANCE * spacing

@@ -130,7 +130,7 @@ def _is_regular(headers: Sequence[Header]) -> bool:
 
 
 def _n_files(headers: Iterable[Header]) -> int:
-    return len({header.file.shown for header in headers})
+    return len({header.file.path for header in headers})
 
 
 def _flat(places: Iterable[Iterable[Header]]) -> tuple[Header, ...]:
@@ -243,4 +243,10 @@ def lay_grid(headers: Sequence[Header]) -> Grid:
     if first.orientation is None or first.pixel_spacing_mm is None:
         raise GeometryError("Image Orientation or Pixel Spacing is absent")
     positions = [header.position_mm for header in headers if header.position_mm is not None]
-    return plan_grid(first.orientation, positions, first.pixel_spacing_mm, (first.rows, first.columns))
+    return plan_grid(
+        first.orientation,
+        positions,
+        first.pixel_spacing_mm,
+        (first.rows, first.columns),
+        lone_spacing_mm=first.slice_thickness_mm or 1.0,
+    )

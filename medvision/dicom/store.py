@@ -11,6 +11,7 @@ import logging
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -148,8 +149,27 @@ def _map(
     if min(workers, len(entries)) <= 1:
         yield from map(work, entries)
         return
-    with ProcessPoolExecutor(min(workers, len(entries)), multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(work, entries)
+    with _pool(min(workers, len(entries))) as pool:
+        futures = [(entry, pool.submit(work, entry)) for entry in entries]
+        for entry, future in futures:
+            try:
+                outcome = future.result()
+            except BrokenProcessPool:
+                outcome = _once_more(work, entry)
+            yield outcome
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+
+
+def _once_more(work: Callable[[SeriesEntry], _Outcome], entry: SeriesEntry) -> _Outcome:
+    """A worker died, perhaps of another series: try this one in a process of its own."""
+    with _pool(1) as pool:
+        try:
+            return pool.submit(work, entry).result()
+        except BrokenProcessPool:
+            return _failed(entry, f"series {entry.name}: its worker died of a damaged file or lack of memory")
 
 
 def _ingest_one(entry: SeriesEntry, store: Path, *, resume: bool, threads: int | None) -> _Outcome:
@@ -161,9 +181,15 @@ def _ingest_one(entry: SeriesEntry, store: Path, *, resume: bool, threads: int |
     except RejectedSeriesError as error:
         return _Outcome(_rejected(entry, str(error)), error.problems)
     except UndecodableSeriesError as error:
-        return _Outcome(_rejected(entry, str(error)), error.problems, failed=True)
+        return _failed(entry, str(error), error.problems)
+    except MemoryError:
+        return _failed(entry, f"series {entry.name}: there is not enough memory for it")
     write_volume(decoded, store)
     return _Outcome(_accepted(entry.row, decoded.affine, decoded.hu.shape, decoded.checks), problems)
+
+
+def _failed(entry: SeriesEntry, reasons: str, problems: tuple[Problem, ...] = ()) -> _Outcome:
+    return _Outcome(_rejected(entry, reasons), problems, failed=True)
 
 
 def _rejected(entry: SeriesEntry, reasons: str) -> SeriesRow:

@@ -121,6 +121,17 @@ def test_what_came_before_the_damage_is_used(folder):
     assert 10 < found.series[0].row.n_files < 24
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_members_of_one_name_are_all_read(folder):
+    path = folder / "same.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted((folder / "plain").iterdir()):
+            archive.write(file, "image.dcm")
+    (entry,) = catalogue([path]).series
+    (plain,) = catalogue([folder / "plain"]).series
+    assert entry.load().volume.array.tobytes() == plain.load().volume.array.tobytes()
+
+
 def test_an_encrypted_member_is_named(folder):
     path = zip_of(folder / "a.zip", sorted((folder / "plain").iterdir())[:1])
     data = bytearray(path.read_bytes())

@@ -12,10 +12,10 @@ import pytest
 from pydicom.uid import JPEGLSLossless
 
 from medvision.dicom.catalogue import catalogue
-from medvision.dicom.store import ingest, is_store, open_store
+from medvision.dicom.store import _map, ingest, is_store, open_store
 from medvision.errors import DicomError, NothingToDoError, OutputError
 from medvision.geometry import swap_nifti
-from tests.dicom.builders import SERIES_UID, Slices, edit, write_series
+from tests.dicom.builders import SERIES_UID, Slices, die, edit, write_series
 
 PROMISED = ["series_instance_uid", "study_instance_uid", "modality", "n_files", "n_slices", "rows", "columns"]
 PROMISED += ["spacing_x_mm", "spacing_y_mm", "spacing_z_mm", "status", "reasons", "volume"]
@@ -155,6 +155,23 @@ def test_a_series_whose_pixels_are_damaged_fails_alone(dicom, tmp_path, caplog):
     row = rows(tmp_path / "store" / "series.csv")[1]
     assert (row["status"], row["volume"]) == ("rejected", "")
     assert sum(row["reason"] == "bad_pixels" for row in rows(tmp_path / "store" / "problems.csv")) == 24
+
+
+def test_a_worker_that_dies_takes_only_its_own_series(dicom):
+    write_series(dicom / "c", Slices(series_uid="1.2.4"))
+    _, fatal, good = catalogue([dicom]).series
+    failed, fine = _map(die, [fatal, good], workers=2)
+    assert fine == good.name
+    assert failed.failed
+    assert failed.row.reasons == "series 1.2.4: its worker died of a damaged file or lack of memory"
+
+
+def test_too_little_memory_fails_one_series(dicom, tmp_path, monkeypatch):
+    def too_much(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("medvision.dicom.entries.read_voxels", too_much)
+    assert ingest([dicom], tmp_path / "store").exit_code == 3
 
 
 def test_nothing_usable_ends_with_4(dicom, tmp_path):
