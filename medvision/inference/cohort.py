@@ -169,12 +169,13 @@ def _process(
     except Exception as error:  # noqa: BLE001  a batch never dies of one Series, whatever is wrong with it
         _note_failure(source, error, progress)
         return
-    _note_report(report, progress)
+    _note_report(report, settings.formats, progress)
 
 
-def _note_report(report: Report, progress: _Progress) -> None:
+def _note_report(report: Report, formats: Collection[str], progress: _Progress) -> None:
     progress.counts["findings"] += len(report.findings)
-    progress.rows.append(row_from_report(report))
+    page = "report.html" if "html" in formats else "report.json"
+    progress.rows.append(row_from_report(report, page=page))
 
 
 def _note_failure(source: ScanSource, error: Exception, progress: _Progress) -> None:
