@@ -42,8 +42,7 @@ def locate(center_mm: Point, lungs: LungMask | None) -> Location:
         return Location("lung not outlined", None)
     distance_mm, side = _to_nearest(center_mm, lungs, lungs.labels > 0)
     if distance_mm > OUTSIDE_MM:
-        words = f"outside the lungs, {distance_mm:.0f} mm from the {SIDES[side]} one"
-        return Location(words, 0.0)
+        return Location(f"{distance_mm:.0f} mm outside the {SIDES[side]} lung", 0.0)
     zone = _zone(center_mm, lungs, side)
     pleura_mm, _ = _to_nearest(center_mm, lungs, lungs.labels != side)
     # The outline runs half a voxel before the first one outside.

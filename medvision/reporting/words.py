@@ -61,7 +61,7 @@ def position(finding: FindingRecord) -> str:
     distance_mm = finding.distance_to_pleura_mm
     if distance_mm is not None and distance_mm >= 0.5:
         parts.append(f"{distance_mm:.0f}{NO_BREAK}mm from the pleura")
-    elif distance_mm is not None and not finding.location.startswith("outside"):
+    elif distance_mm is not None and " outside the " not in finding.location:
         parts.append("at the pleura")
     return ", ".join(parts)
 
@@ -121,11 +121,12 @@ def headline(report: Report) -> str:
 
 
 def category(report: Report) -> str:
-    """The largest finding, such as "solid 8 mm"; a dash where there is none."""
+    """The largest finding that could be measured, such as "solid 8 mm"; a dash where there is none."""
     if not report.findings:
         return DASH
-    largest = max(report.findings, key=lambda finding: finding.mean_diameter_mm)
-    return f"{DENSITY[largest.density]} {largest.mean_diameter_mm:.0f} mm"
+    largest = max(report.findings, key=lambda finding: (finding.reliable, finding.mean_diameter_mm))
+    what = DENSITY[largest.density] if largest.reliable else "about"
+    return f"{what} {largest.mean_diameter_mm:.0f} mm"
 
 
 def quality(verdict: Verdict, checks: int) -> str:

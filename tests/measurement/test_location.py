@@ -48,7 +48,7 @@ def test_inside(lungs, center_mm, words, pleura_mm):
 
 def test_outside_is_said(lungs):
     location = locate((0, 0, 0), lungs)
-    assert location.words.startswith("outside the lungs")
+    assert location.words in ("32 mm outside the right lung", "32 mm outside the left lung")
     assert location.distance_to_pleura_mm == 0.0
 
 

@@ -74,6 +74,13 @@ def test_row_from_json_is_the_same(report):
     assert row_from_report(again) == row_from_report(report)
 
 
+def test_category_trusts_reliable_sizes_first(report):
+    solid, doubtful = report.findings
+    large = doubtful.model_copy(update={"mean_diameter_mm": 40.0})
+    assert words.category(report.model_copy(update={"findings": (solid, large)})) == "solid 16 mm"
+    assert words.category(report.model_copy(update={"findings": (large,)})) == "about 40 mm"
+
+
 def test_row_without_findings(empty_report):
     row = row_from_report(empty_report)
     assert (row.findings, row.highest_probability, row.category) == (0, None, "–")
