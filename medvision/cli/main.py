@@ -64,7 +64,7 @@ def run(arguments: Sequence[str], command: click.Command = medvision, name: str 
     try:
         return command.main(list(arguments), prog_name=name, standalone_mode=False) or 0
     except click.Abort:
-        return show_error("interrupted; the same command goes on from here", INTERRUPTED, as_json=as_json)
+        return show_error("interrupted", INTERRUPTED, as_json=as_json)
     except click.ClickException as error:
         return show_error(_in_one_line(error), error.exit_code, as_json=as_json)
     except MedvisionError as error:

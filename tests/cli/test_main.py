@@ -91,7 +91,7 @@ def test_ctrl_c_is_one_line(raising, evaluation, capsys) -> None:
     raising(KeyboardInterrupt())
 
     assert main.run(evaluation) == 130
-    assert capsys.readouterr().err.strip() == "medvision: interrupted; the same command goes on from here"
+    assert capsys.readouterr().err.strip() == "medvision: interrupted"
 
 
 @pytest.mark.parametrize(
