@@ -132,12 +132,25 @@ def _soft_tissue(
     for depth, swing in ((13, 4), (22, 7), (34, 9)):
         plane = cavity - depth - swing * thorax.fissure(at) - 0.5 * thorax.roughness(at)
         _blend(hu, np.maximum(np.abs(plane) - 0.9, muscle), tissues.fat)
+    _armpits(hu, thorax, tissues, at, muscle)
     _blend(hu, cavity - 2, tissues.fat)
     _abdomen(hu, thorax, tissues, at, cavity)
     _heart(hu, thorax, patient, at)
     _tubes(hu, affine, thorax, patient)
     _blend(hu, disc_distance(thorax, at), 75.0)
     return hu
+
+
+def _armpits(hu: Image, thorax: Thorax, tissues: Tissues, at: Coordinates, muscle: Field) -> None:
+    """Fat with vessels and small lymph nodes between chest wall and shoulder blade."""
+    x, y, z = thorax.reference(at)
+    side = (np.abs(x) - 0.15 * np.maximum(z, 0), y, z)
+    hollow = ellipsoid(side, (122, 22, 66), (20, 46, 50)) + 3 * thorax.roughness(at)
+    _blend(hu, np.maximum(hollow, muscle + 5), tissues.fat)
+    bundle = np.sqrt((side[0] - 124) ** 2 + (y - 4 + 0.3 * z) ** 2) - 4
+    _blend(hu, np.maximum(hollow, bundle), tissues.muscle)
+    nodes = 2.2 - 2.6 * np.abs(thorax.roughness(at)) + hollow * 0.02
+    _blend(hu, np.maximum(hollow + 4, 4 - 2 * nodes), tissues.muscle)
 
 
 def _skin(soft: Image, body: Field) -> Image:

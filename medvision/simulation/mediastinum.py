@@ -9,9 +9,19 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.simulation.shapes import Coordinates, Field, capsule, ellipsoid, smooth_union
+from medvision.simulation.shapes import (
+    Coordinates,
+    Field,
+    Wobble,
+    capsule,
+    columns,
+    ellipsoid,
+    sample_wobble,
+    smooth_union,
+)
 from medvision.simulation.tubes import Tubes, join, polyline
 
+DRIFT_MM = 3.0
 BLEND_MM = 7.0
 """Fat fills the creases between vessels over about this width."""
 
@@ -25,7 +35,7 @@ AORTA: Path = (
     (3, 56, -260, 10),
 )  # fmt: skip
 ARTERIES: tuple[Path, ...] = (
-    ((20, -42, -48, 14), (19, -32, -22, 14), (20, -12, -9, 12.5), (36, 8, -6, 10), (46, 18, -14, 8)),
+    ((20, -42, -48, 14), (19, -32, -22, 14), (20, -12, -6, 12.5), (34, 10, 0, 10), (44, 24, -6, 8)),
     ((18, -28, -16, 12), (-4, -8, -16, 11), (-28, 6, -19, 10), (-42, 14, -26, 8)),
 )
 SUPRA_AORTIC: tuple[Path, ...] = (
@@ -69,8 +79,8 @@ class Mediastinum:
         heart: centre and radii of the ventricles.
         right_atrium: centre and radii.
         fat_mm: fat between the vessels and the pleura.
-        shift_mm: (3,) displacement of everything but the spine's neighbours.
         nodes: (n, 4) lymph nodes: x, y, z, radius.
+        drift: how the vessels' courses differ from the reference, along x, y, z.
     """
 
     girth: float
@@ -78,23 +88,29 @@ class Mediastinum:
     right_atrium: tuple[tuple[float, float, float], tuple[float, float, float]]
     fat_mm: float
     nodes: NDArray[np.float64]
+    drift: tuple[Wobble, Wobble, Wobble]
+
+    def moved(self, path: Path) -> NDArray[np.float64]:
+        """(n, 4) x, y, z and radius of this patient's vessel."""
+        rows = np.asarray(path, np.float64)
+        shift = np.stack([wobble(columns(rows)) for wobble in self.drift], axis=1)
+        return np.column_stack([rows[:, :3] + DRIFT_MM * shift, rows[:, 3] * self.girth])
 
     def tubes(self, *paths: Path) -> Tubes:
         """Tubes of some vessels."""
-        rows = [np.asarray(path, np.float64) for path in paths]
-        return join([polyline(row[:, :3], row[:, 3] * self.girth) for row in rows])
+        return join([polyline(row[:, :3], row[:, 3]) for row in map(self.moved, paths)])
 
-    def pieces(self) -> Iterator[tuple[Row, Row, float]]:
+    def pieces(self) -> Iterator[tuple[list[float], list[float], float]]:
         """Start, end and radius of every piece of every vessel and airway."""
         for path in ALL_PATHS:
-            for first, second in pairwise(path):
-                yield first, second, (first[3] + second[3]) / 2 * self.girth
+            for first, second in pairwise(self.moved(path).tolist()):
+                yield first[:3], second[:3], (first[3] + second[3]) / 2
 
     def distance(self, at: Coordinates) -> Field:
         """Distance of (n,) points to the surface of the mediastinum, which the lungs lie against."""
         pieces = list(self.pieces())
-        start = np.array([first[:3] for first, _, _ in pieces])
-        way = np.array([second[:3] for _, second, _ in pieces]) - start
+        start = np.array([first for first, _, _ in pieces])
+        way = np.array([second for _, second, _ in pieces]) - start
         offset = np.stack(at, axis=1)[:, None] - start
         along = np.clip((offset * way).sum(axis=2) / (way**2).sum(axis=1), 0, 1)
         tubes = np.linalg.norm(offset - along[..., None] * way, axis=2) - [radius for _, _, radius in pieces]
@@ -113,12 +129,12 @@ class Mediastinum:
         united = self._bulk(at)
         for first, second, radius in self.pieces():
             reach = radius + 2 * BLEND_MM + self.fat_mm
-            low, high = np.minimum(first, second)[:3] - reach, np.maximum(first, second)[:3] + reach
+            low, high = np.minimum(first, second) - reach, np.maximum(first, second) + reach
             sx, sy, sz = (
                 slice(*np.searchsorted(axis, (low[k], high[k]))) for k, axis in enumerate((x, y, z))
             )
             near = (at[0][:, :, sx], at[1][:, sy], at[2][sz])
-            tube = capsule(near, first[:3], second[:3], radius)
+            tube = capsule(near, first, second, radius)
             united[sz, sy, sx] = smooth_union(united[sz, sy, sx], tube, BLEND_MM)
         return united - self.fat_mm
 
@@ -144,8 +160,12 @@ def sample_mediastinum(rng: np.random.Generator) -> Mediastinum:
     )
     return Mediastinum(
         girth=float(rng.uniform(0.9, 1.12)),
-        heart=((24, -30, -74 + rng.normal(0, 3)), (60 * size, 44 * size, 46 * size)),
+        heart=(
+            (24 + rng.normal(0, 4), -30 + rng.normal(0, 3), -74 + rng.normal(0, 4)),
+            (60 * size, 44 * size, 46 * size),
+        ),
         right_atrium=((-24, -16, -62), (24 * size, 28 * size, 36 * size)),
         fat_mm=float(rng.uniform(2, 6)),
         nodes=nodes,
+        drift=(sample_wobble(rng, 200), sample_wobble(rng, 200), sample_wobble(rng, 200)),
     )

@@ -96,7 +96,7 @@ def _sample_tissues(rng: np.random.Generator, *, breath: float, emphysema: float
     venous = rng.uniform(120, 380) if contrast else rng.uniform(35, 50)
     arterial = rng.uniform(140, 360) if contrast else venous
     return Tissues(
-        lung=float(-868 + 110 * (1 - breath) - 60 * emphysema + rng.normal(0, 10)),
+        lung=float(-886 + 120 * (1 - breath) - 50 * emphysema + rng.normal(0, 16)),
         lung_gradient=float(rng.uniform(0.15, 0.5) * (1.6 - breath)),
         mottle=float(rng.uniform(8, 18)),
         fat=float(rng.uniform(-110, -95)),

@@ -123,7 +123,7 @@ def cavity_distance(thorax: Thorax, at: Coordinates) -> Field:
     ribs = np.cos((z + RIB_DROP_MM * (middle + depth - y) / (2 * depth)) * (2 * np.pi / RIB_PITCH_MM))
     distance = section * np.minimum(width - center, depth) * shrink
     dents = np.where(y > middle, 11 * np.exp(-((x / 46) ** 2)), 6 * np.exp(-((x / 34) ** 2)))
-    return np.asarray(np.maximum(distance + dents, z - APEX_MM) - 0.5 * ribs + thorax.wobble(at))
+    return np.asarray(np.maximum(distance + dents, z - APEX_MM) - 0.5 * ribs + 1.6 * thorax.wobble(at))
 
 
 def muscle_distance(thorax: Thorax, at: Coordinates) -> Field:
@@ -142,8 +142,9 @@ def muscle_distance(thorax: Thorax, at: Coordinates) -> Field:
 def body_distance(thorax: Thorax, at: Coordinates, muscle: Field) -> Field:
     """Distance to the skin, given the distance to the muscles."""
     x, y, z = thorax.reference(at)
-    belly = 1 + 0.5 * np.clip(-(z + 60) / 100, 0, 1) * (y < 40)
-    distance = muscle - thorax.fat_mm * belly * (1 - 0.35 * (y > 40))
+    front = np.clip(0.5 - y / 120, 0, 1)
+    belly = 1 + 0.5 * np.clip(-(z + 60) / 100, 0, 1) * front
+    distance = muscle - thorax.fat_mm * belly * (0.65 + 0.35 * front)
     if not thorax.female:
         return np.asarray(distance)
     size = 22 + thorax.fat_mm

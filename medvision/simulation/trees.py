@@ -7,28 +7,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision.simulation.mediastinum import MAIN_BRONCHI
 from medvision.simulation.shapes import columns
 from medvision.simulation.thorax import LOBES, Thorax, cavity_distance, lobe_index, lung_distance
-from medvision.simulation.tubes import Tubes, join
+from medvision.simulation.tubes import Tubes, join, polyline
 from medvision.simulation.vessels import Territory, fill_tree
 
 Points = NDArray[np.float64]
 
 PLEURAL_GAP_MM = 3.0
 """Vessels end about this far from the pleura."""
-ARTERY_END_MM, VEIN_END_MM = 0.44, 0.46
+ARTERY_END_MM, VEIN_END_MM = 0.4, 0.42
 AIRWAY_SMALLEST_MM = 0.75
 HILUM_MM = 22.0
 """Around the roots of the lobes, airways may run outside the lung."""
 
 # Where the lobar branches leave the hilum, reference mm, in the order of LOBES.
-_ARTERY_ROOTS = np.array([[-36.0, 8, -8], [-40, 6, -36], [-42, 18, -38], [42, 10, 4], [46, 22, -26]])
-_AIRWAY_ROOTS = np.array([[-32.0, 24, -8], [-42, 14, -40], [-42, 24, -42], [42, 22, -12], [48, 30, -34]])
+_ARTERY_ROOTS = np.array([[-36.0, 8, -8], [-44, -2, -36], [-42, 18, -38], [48, 2, 0], [46, 30, -24]])
+_AIRWAY_ROOTS = np.array([[-32.0, 24, -8], [-41, 4, -44], [-42, 24, -42], [50, 4, -12], [46, 24, -36]])
 _VEIN_ROOTS = np.array([[-38.0, 0, -28], [-38, 0, -38], [-40, 22, -58], [42, 0, -22], [42, 28, -54]])
 _LOBE_AWAY = np.array(
     [[-0.7, -0.1, 1.0], [-0.8, -1.0, -0.5], [-0.5, 0.3, -1.0], [0.7, -0.4, 0.8], [0.5, 0.3, -1.0]]
 )
 _ROOT_LIMIT_MM = 5.5
+_STEM_NODES = ((0, 1), (0, 3), (0, 3), (1, 3), (1, 3))
+"""Main bronchus and the node of its course where each lobe's bronchus leaves."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ def grow_trees(rng: np.random.Generator, thorax: Thorax, ends: int) -> Trees:
         parts["arteries"].append(arteries)
         parts["veins"].append(_limit(fill_tree(rng, vein, VEIN_END_MM)))
         airways = _beside(arteries, thorax.place(_AIRWAY_ROOTS[lobe] - _ARTERY_ROOTS[lobe]))
+        parts["airways"].append(_stem(thorax, lobe, airways))
         parts["airways"].append(airways.take(_in_lung_or_hilum(thorax, airways, artery.root_mm)))
     return Trees(**{name: join(tubes) for name, tubes in parts.items()})
 
@@ -96,6 +100,14 @@ def _limit(tubes: Tubes) -> Tubes:
         np.minimum(tubes.start_radius_mm, _ROOT_LIMIT_MM),
         np.minimum(tubes.end_radius_mm, _ROOT_LIMIT_MM),
     )
+
+
+def _stem(thorax: Thorax, lobe: int, airways: Tubes) -> Tubes:
+    """Lobar bronchus: from the main bronchus to where the lobe's airways begin."""
+    side, node = _STEM_NODES[lobe]
+    main = thorax.mediastinum.moved(MAIN_BRONCHI[side])[node]
+    ends = np.stack([thorax.place(main[:3]), airways.start_mm[0]])
+    return polyline(ends, np.array([main[3], airways.start_radius_mm[0]]))
 
 
 def _in_lung_or_hilum(thorax: Thorax, airways: Tubes, root_mm: Points) -> NDArray[np.bool_]:

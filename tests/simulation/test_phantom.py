@@ -75,10 +75,9 @@ def test_liver_and_bone(chest, phantom):
 
 def test_fat_muscle_air_and_cortex(chest, phantom):
     image, affine = chest
-    z, y, x = np.meshgrid(*[np.arange(n, dtype=float) for n in image.shape], indexing="ij")
-    at = (x * 2 + affine[0, 3], y * 2 + affine[1, 3], z * 4 + affine[2, 3])
-    flat = tuple(axis.ravel() for axis in at)
-    muscle = muscle_distance(phantom.thorax, flat).reshape(image.shape)
+    z, y, x = (affine[2 - k, 3] + affine[2 - k, k] * np.arange(n) for k, n in enumerate(image.shape))
+    at = (x[None, None, :], y[None, :, None], z[:, None, None])
+    muscle = muscle_distance(phantom.thorax, at)
     side = (np.abs(at[1]) < 60) & (at[2] < 0)
     assert within(image[side & (muscle > 3) & (muscle < phantom.thorax.fat_mm * 0.4 + 3)], "fat")
     assert within(image[side & (muscle < -2) & (muscle > -8) & (image < 300)], "muscle")
