@@ -13,7 +13,7 @@ SOMETHING_IS_WRONG = 3
 _MARKS = {"ok": "ok  ", "warn": "note", "fail": "FAIL"}
 
 
-@click.command(epilog=options.example("medvision doctor"))
+@click.command(short_help="Check the installation.", epilog=options.example("medvision doctor"))
 @options.common
 def doctor(*, as_json: bool) -> int:
     """Check the installation: Python, packages, processor, memory, GPU, weights, decoders, servers.

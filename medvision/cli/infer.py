@@ -27,7 +27,10 @@ def _check_device(_: click.Context, __: click.Parameter, device: str) -> str:
     raise click.BadParameter(f"{device!r}: choose from auto, cpu, cuda, cuda:N")
 
 
-@click.command(epilog=options.example("medvision infer /data/patient-1 -o out --model demo/model"))
+@click.command(
+    short_help="Find nodules in chest CTs, write reports.",
+    epilog=options.example("medvision infer /data/patient-1 -o out --model demo/model"),
+)
 @options.sources
 @click.option("-o", "--out", type=options.FOLDER, required=True, metavar="OUT", help="Folder to write.")
 @click.option(

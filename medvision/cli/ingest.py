@@ -11,7 +11,10 @@ from medvision.cli import options
 from medvision.cli.console import show
 
 
-@click.command(epilog=options.example("medvision ingest /data/ct /data/more.zip -o store"))
+@click.command(
+    short_help="Sort DICOM into series, write volumes in HU.",
+    epilog=options.example("medvision ingest /data/ct /data/more.zip -o store"),
+)
 @options.sources
 @click.option(
     "-o", "--out", "store", type=options.FOLDER, required=True, metavar="STORE", help="Folder to write."

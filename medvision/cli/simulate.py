@@ -15,7 +15,10 @@ def _split_kinds(_: click.Context, __: click.Parameter, text: str) -> tuple[str,
     return tuple(kind.strip().replace("-", "_") for kind in text.split(",") if kind.strip())
 
 
-@click.command(epilog=options.example("medvision simulate -o cohort --patients 4 --seed 1 --size small"))
+@click.command(
+    short_help="Write a synthetic chest-CT cohort as DICOM.",
+    epilog=options.example("medvision simulate -o cohort --patients 4 --seed 1 --size small"),
+)
 @click.option("-o", "--out", type=options.FOLDER, required=True, metavar="DIR", help="Folder to write.")
 @click.option("--patients", type=click.IntRange(min=1), required=True, metavar="N", help="How many patients.")
 @options.seed

@@ -11,7 +11,10 @@ from medvision.cli import options
 from medvision.cli.console import show
 
 
-@click.command(epilog=options.example("medvision train configs/detect_lite.yaml --set data.cohort=cohort"))
+@click.command(
+    short_help="Fine-tune a model, write a model directory.",
+    epilog=options.example("medvision train configs/detect_lite.yaml --set data.cohort=cohort"),
+)
 @click.argument("config", metavar="CONFIG.yaml", type=options.EXISTING_FILE)
 @click.option(
     "--set", "overrides", multiple=True, metavar="A.B=VALUE", help="Change one value; can be repeated."
