@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +10,15 @@ from pathlib import Path
 
 from medvision.errors import OutputError
 
+LEAST_FREE_BYTES = 64 << 20
+"""With less free space no job is begun: it would end half-way with a full disk."""
+
 
 def make_folder(folder: Path) -> Path:
     """Create a folder and prove that it can be written.
 
     Raises:
-        OutputError: the folder cannot be made or written.
+        OutputError: the folder cannot be made or written, or its disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -24,6 +28,8 @@ def make_folder(folder: Path) -> Path:
         raise OutputError(
             f"cannot write to {folder}: {error.strerror}; choose another output folder"
         ) from error
+    if (free := shutil.disk_usage(folder).free) < LEAST_FREE_BYTES:
+        raise OutputError(f"cannot write to {folder}: only {free >> 20} MiB free; make room or choose another")
     return folder
 
 

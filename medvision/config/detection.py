@@ -42,8 +42,8 @@ class ProposalConfig(Settings):
     stem: int = Field(default=16, ge=1)
     """Channels of the strided first convolution."""
 
-    patch_vox: int = Field(default=64, ge=32, multiple_of=16)
-    """Edge of a training patch."""
+    patch_vox: int = Field(default=64, ge=64, multiple_of=16)
+    """Edge of a training patch. At 32, oneDNN's bfloat16 gradients of the coarsest level (2³) are wrong."""
 
     steps: int = Field(default=800, ge=1)
     """Optimiser steps."""

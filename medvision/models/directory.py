@@ -90,15 +90,20 @@ def save_model(folder: Path, card: ModelCard, network: nn.Module) -> ModelCard:
         OutputError: the folder cannot be written.
     """
     make_folder(folder)
-    with write_whole(folder / WEIGHTS) as aside:
-        save_file(
-            {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}, aside
-        )
+    save_weights(folder / WEIGHTS, network)
     sealed = card.model_copy(update={"weights_sha256": _sha256(folder / WEIGHTS)})
     write_text(
         folder / CARD, yaml.safe_dump(sealed.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     )
     return sealed
+
+
+def save_weights(path: Path, network: nn.Module) -> None:
+    """Write all tensors of a network as safetensors."""
+    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    with write_whole(path) as aside:
+        save_file(state, aside)
+        aside.chmod(0o644)  # safetensors makes it private, but models are shared
 
 
 def load_card(folder: Path) -> ModelCard:
@@ -109,9 +114,7 @@ def load_card(folder: Path) -> ModelCard:
     """
     path = folder / CARD
     if not path.is_file():
-        raise ModelError(
-            f"no model at {folder}: it has no {CARD}; give a folder that `medvision train` wrote"
-        )
+        raise ModelError(f"no model at {folder}: no {CARD}; give a folder that `medvision train` wrote")
     try:
         values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         return ModelCard.model_validate(values)

@@ -48,6 +48,7 @@ class PatchDataset(Dataset[dict[str, Tensor]]):
         volumes: the patients.
         config: patch size, shares.
         length: number of patches.
+        first: number of the first one, where earlier ones have been learnt from before an interruption.
         seed: of everything that is drawn.
         augment: off for validation patches.
     """
@@ -60,8 +61,10 @@ class PatchDataset(Dataset[dict[str, Tensor]]):
         length: int,
         seed: int,
         augment: bool,
+        first: int = 0,
     ) -> None:
-        self.volumes, self.config, self.length, self.seed = volumes, config, length, seed
+        self.volumes, self.config = volumes, config
+        self.length, self.first, self.seed = length, first, seed
         self.augmentation = Augmentation() if augment else None
         self.with_nodules = [i for i, volume in enumerate(volumes) if len(volume.radii_mm)]
 
@@ -70,7 +73,7 @@ class PatchDataset(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Image (1, E, E, E) and target (2, E/2, E/2, E/2), for a patch of edge E; see `draw_target`."""
-        random = np.random.default_rng((self.seed, index))
+        random = np.random.default_rng((self.seed, self.first + index))
         volume, corner = self._choose(random)
         hu = _cut(volume.box.grid.hu, corner, self.config.patch_vox)
         marks = _marks_inside(volume, corner, self.config.patch_vox)

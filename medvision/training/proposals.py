@@ -7,15 +7,17 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from medvision.config.detection import ProposalConfig
+from medvision.models.directory import save_weights
 from medvision.models.heatmap import HeatMapNet
 from medvision.models.precision import inference_dtype
-from medvision.training.lightning_warnings import without_expected_warnings
+from medvision.training.fitting import fit
 from medvision.training.proposal_patches import PatchDataset
 from medvision.training.schedule import one_cycle
 from medvision.training.step_progress import StepProgress
@@ -88,38 +90,64 @@ def train_proposals(
         training: patients to learn from.
         validation: patients that choose the checkpoint.
         config: network and schedule.
-        folder: for checkpoints; with `resume` the last one there is gone on from.
+        folder: for checkpoints.
         seed: of weights and patches.
         logger: where Lightning logs; nowhere when None.
         resume: go on after an interruption.
     """
+    finished, last = folder / "finished.safetensors", folder / "last.ckpt"
+    if resume and finished.is_file():
+        return _load_finished(finished, config)
     pl.seed_everything(seed, verbose=False)
     module = ProposalModule(config)
-    best = ModelCheckpoint(folder, "best", monitor=MONITOR, save_last=True, enable_version_counter=False)
-    stop = EarlyStopping(MONITOR, patience=config.patience)
-    progress = StepProgress("train proposals", config.steps, MONITOR)
-    last = folder / "last.ckpt"
-    with without_expected_warnings():
-        _trainer(config, folder, [best, stop, progress], logger).fit(
-            module,
-            _loader(training, config, config.steps * config.batch_size, seed, augment=True),
-            _loader(validation, config, VALIDATION_PATCHES, seed, augment=False),
-            ckpt_path=str(last) if resume and last.is_file() else None,
-        )
+    best = ModelCheckpoint(folder, "best", monitor=MONITOR, enable_version_counter=False)
+    checkpoint = last if resume and last.is_file() else None
+    fit(
+        _trainer(config, folder, best, logger),
+        module,
+        _loader(_training_patches(training, config, seed, checkpoint), config),
+        _loader(_validation_patches(validation, config, seed), config),
+        checkpoint,
+    )
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+    save_weights(finished, module.network)
     return module.network.eval()
 
 
+def _load_finished(path: Path, config: ProposalConfig) -> HeatMapNet:
+    network = HeatMapNet(config.channels, config.stem)
+    network.load_state_dict(load_file(path))
+    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return network.eval()
+
+
+def _training_patches(
+    volumes: Sequence[TrainingVolume], config: ProposalConfig, seed: int, checkpoint: Path | None
+) -> PatchDataset:
+    """All patches of the training; after an interruption those that were not learnt from yet."""
+    steps = torch.load(checkpoint, weights_only=True)["global_step"] if checkpoint else 0
+    length, first = config.steps * config.batch_size, steps * config.batch_size
+    return PatchDataset(volumes, config, length=length, first=first, seed=seed, augment=True)
+
+
+def _validation_patches(volumes: Sequence[TrainingVolume], config: ProposalConfig, seed: int) -> PatchDataset:
+    return PatchDataset(volumes, config, length=VALIDATION_PATCHES, seed=seed, augment=False)
+
+
 def _trainer(
-    config: ProposalConfig, folder: Path, callbacks: list[Callback], logger: Logger | None
+    config: ProposalConfig, folder: Path, best: ModelCheckpoint, logger: Logger | None
 ) -> pl.Trainer:
+    # At every validation, after `best`, so that it also remembers which one was the best.
+    last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=False, enable_version_counter=False)
+    stop = EarlyStopping(MONITOR, patience=config.patience)
+    progress = StepProgress("train proposals", config.steps, MONITOR)
     half = inference_dtype("cuda" if torch.cuda.is_available() else "cpu") == torch.bfloat16
     return pl.Trainer(
         max_epochs=1,
         val_check_interval=min(config.validate_every, config.steps),
         precision="bf16-mixed" if half else "32-true",
         default_root_dir=folder,
-        callbacks=callbacks,
+        callbacks=[best, last, stop, progress],
         logger=logger or False,
         log_every_n_steps=min(10, config.steps),
         enable_model_summary=False,
@@ -128,8 +156,5 @@ def _trainer(
     )
 
 
-def _loader(
-    volumes: Sequence[TrainingVolume], config: ProposalConfig, length: int, seed: int, *, augment: bool
-) -> DataLoader[dict[str, Tensor]]:
-    patches = PatchDataset(volumes, config, length=length, seed=seed, augment=augment)
+def _loader(patches: PatchDataset, config: ProposalConfig) -> DataLoader[dict[str, Tensor]]:
     return DataLoader(patches, config.batch_size, num_workers=1, persistent_workers=True, prefetch_factor=8)

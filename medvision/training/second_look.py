@@ -20,12 +20,12 @@ from medvision.config.second_look import SecondLookConfig
 from medvision.errors import DataError
 from medvision.models.classifier import MALIGNANCY, NODULE, NoduleClassifier
 from medvision.training.epoch_progress import EpochProgress
+from medvision.training.fitting import fit
 from medvision.training.frozen_features import (
     EpochBatches,
     augmented_features,
     center_features,
 )
-from medvision.training.lightning_warnings import without_expected_warnings
 from medvision.training.platt import fit_platt, fold_into
 from medvision.training.second_look_module import MONITOR, SecondLookModule, validation_aucs
 
@@ -170,8 +170,7 @@ def _fit(
             enable_model_summary=False,
             default_root_dir=folder,
         )
-        with without_expected_warnings():
-            trainer.fit(module, batches, held_out)
+        fit(trainer, module, batches, held_out)
         checkpoint = torch.load(Path(best.best_model_path), map_location="cpu", weights_only=True)
         module.load_state_dict(checkpoint["state_dict"])
         return trainer.current_epoch

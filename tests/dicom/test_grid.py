@@ -6,21 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 
 from medvision.dicom.grid import plan_grid, plane_axes
 from medvision.errors import GeometryError
 from medvision.geometry import check_regular, spacing_mm, voxel_to_lps
 from tests.dicom.builders import AXIAL, CORONAL, SAGITTAL, Slices
+from tests.strategies import orientations
 
 millimetres = st.floats(0.3, 6)
-
-
-@st.composite
-def orientations(draw):
-    """Any plane in space."""
-    matrix = Rotation.from_rotvec(draw(st.tuples(*[st.floats(-2, 2)] * 3))).as_matrix()
-    return (*matrix[:, 0], *matrix[:, 1])
 
 
 def plan(slices: Slices):

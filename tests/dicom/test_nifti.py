@@ -8,22 +8,11 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 
 from medvision.dicom.nifti import read_nifti, write_nifti
 from medvision.errors import DataError
 from medvision.geometry import swap_nifti, voxel_to_lps
-
-
-@st.composite
-def affines(draw):
-    """Rotated, anisotropic, shifted, sometimes mirrored grids."""
-    rotation = Rotation.from_rotvec(draw(st.tuples(*[st.floats(-3, 3)] * 3))).as_matrix()
-    affine = np.eye(4)
-    affine[:3, :3] = rotation * draw(st.tuples(*[st.floats(0.3, 5)] * 3))
-    affine[:3, 0] *= draw(st.sampled_from([1, -1]))
-    affine[:3, 3] = draw(st.tuples(*[st.floats(-400, 400)] * 3))
-    return affine
+from tests.strategies import affines
 
 
 @given(affine=affines(), seed=st.integers(0, 99))

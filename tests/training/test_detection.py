@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 from mlflow import MlflowClient
 
 from medvision.config.detection import DetectionConfig
@@ -58,7 +59,7 @@ def configure(store: Path, folder: Path) -> DetectionConfig:
                 "voxel_mm": 2.5,
                 "channels": (4, 4, 4, 4),
                 "stem": 4,
-                "patch_vox": 32,
+                "patch_vox": 64,
                 "steps": 4,
                 "batch_size": 2,
                 "validate_every": 2,
@@ -130,9 +131,7 @@ def test_the_run_is_in_mlflow(trained):
 def test_an_interrupted_training_goes_on(store, tmp_path, monkeypatch):
     config = configure(store, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(
-            detection, "train_second_look", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
+        patch.setattr(detection, "train_second_look", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(config)
     assert not (config.output / "model.yaml").exists()
@@ -143,12 +142,37 @@ def test_an_interrupted_training_goes_on(store, tmp_path, monkeypatch):
     assert not (config.output / WORK_FOLDER).exists()
 
 
+def test_an_interruption_in_the_middle_changes_nothing(store, tmp_path, monkeypatch):
+    """Ctrl-C after the first validation; what follows gives the same network as a training in one go."""
+    undisturbed = train(configure(store, tmp_path / "a")).model
+    config = configure(store, tmp_path / "b")
+    real, seen = ProposalModule.training_step, []
+
+    def interrupted(module, batch, _):
+        seen.append(batch["image"])
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return real(module, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ProposalModule, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    client = MlflowClient(config.tracking.uri, config.tracking.uri)
+    assert [run.info.status for run in client.search_runs(["1"])] == ["KILLED"]
+    with monkeypatch.context() as patch:
+        patch.setattr(ProposalModule, "training_step", interrupted)
+        resumed = train(config, resume=True).model
+    assert len(seen) == 6
+    assert torch.equal(seen[4], seen[2])
+    first, second = (load_detector(folder)[0].proposals.state_dict() for folder in (undisturbed, resumed))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
 def test_another_configuration_does_not_go_on_from_these_checkpoints(store, tmp_path, monkeypatch):
     config = configure(store, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(
-            detection, "train_second_look", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
+        patch.setattr(detection, "train_second_look", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(config)
     steps = []

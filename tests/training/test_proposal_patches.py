@@ -15,7 +15,7 @@ from medvision.training.volumes import TrainingVolume, prepare, prepare_one
 from medvision.volumes import Scan
 from tests.preprocessing.bodies import LEFT_LUNG, RIGHT_LUNG, body
 
-CONFIG = ProposalConfig(patch_vox=32, voxel_mm=2.0, inserted_nodules=0.0)
+CONFIG = ProposalConfig(patch_vox=64, voxel_mm=2.0, inserted_nodules=0.0)
 NODULES = [((-70.0, 10.0, 5.0), 9.0), ((60.0, -20.0, 30.0), 12.0)]
 
 
