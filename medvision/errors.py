@@ -5,10 +5,10 @@
     │   ├── ConfigError            2   a configuration key or value (also a ValueError)
     │   ├── ModelError             2   a model that cannot be found, read or trusted
     │   └── OutputError            2   an output folder that cannot be written (also an OSError)
-    ├── DataError                  1   input that cannot be used (also a ValueError)
-    │   ├── DicomError             1   a DICOM file or Series that cannot become a Volume
-    │   ├── GeometryError          1   an affine, spacing or orientation that is not a regular grid
-    │   └── ContractError          1   a table or document that breaks its data contract
+    ├── DataError                  2   input that cannot be used (also a ValueError)
+    │   ├── DicomError             2   a DICOM file or Series that cannot become a Volume
+    │   ├── GeometryError          2   an affine, spacing or orientation that is not a regular grid
+    │   └── ContractError          2   a table or document that breaks its data contract
     └── NothingToDoError           4   no input of the kind asked for
 
 A message is one line for the person who typed the command: what, where, the value, what to do.
@@ -42,7 +42,9 @@ class OutputError(UsageError, OSError):
 
 
 class DataError(MedvisionError, ValueError):
-    """Input data that cannot be used."""
+    """Input data that cannot be used; where it is one of many, the others go on."""
+
+    exit_code = 2
 
 
 class DicomError(DataError):

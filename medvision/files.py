@@ -29,7 +29,7 @@ def make_folder(folder: Path) -> Path:
             f"cannot write to {folder}: {error.strerror}; choose another output folder"
         ) from error
     if (free := shutil.disk_usage(folder).free) < LEAST_FREE_BYTES:
-        raise OutputError(f"cannot write to {folder}: only {free >> 20} MiB free; make room or choose another")
+        raise OutputError(f"cannot write to {folder}: only {free >> 20} MiB free; make room there")
     return folder
 
 

@@ -50,7 +50,7 @@ def evaluation(tmp_path: Path) -> list[str]:
     ("error", "exit_code", "line"),
     [
         (ConfigError("steps: -1 is below 1"), 2, "medvision: steps: -1 is below 1\n"),
-        (DataError("no nodule"), 1, "medvision: no nodule\n"),
+        (DataError("no nodule"), 2, "medvision: no nodule\n"),
         (NothingToDoError("no DICOM in x"), 4, "medvision: no DICOM in x\n"),
         (MedvisionError("other"), 1, "medvision: other\n"),
         (ZeroDivisionError("oops"), 1, "medvision: unexpected ZeroDivisionError: oops (-vv shows where)\n"),
@@ -68,8 +68,8 @@ def test_an_error_is_one_line_and_its_exit_code(raising, evaluation, capsys, err
 def test_with_json_an_error_is_an_object_too(raising, evaluation, capsys) -> None:
     raising(DataError("no nodule"))
 
-    assert main.run([*evaluation, "--json"]) == 1
-    assert json.loads(capsys.readouterr().out) == {"error": "no nodule", "exit_code": 1}
+    assert main.run([*evaluation, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out) == {"error": "no nodule", "exit_code": 2}
 
 
 @pytest.mark.parametrize(("flag", "shown"), [("-v", False), ("-vv", True)])
