@@ -1,23 +1,27 @@
-"""A phantom's HU on any axial grid, before and after the scanner."""
+"""A phantom's HU on any axial grid, as an ideal scanner would see it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.findings import Point
-from medvision.geometry import Affine, lps_to_voxel
+from medvision.geometry import Affine
 from medvision.simulation.fields import Fields, build_fields, placed
-from medvision.simulation.grids import Box, box_around, moved, offsets_from
+from medvision.simulation.interpolation import Interpolator
 from medvision.simulation.mediastinum import MAIN_BRONCHI, TRACHEA
 from medvision.simulation.nodules import add_nodule
+from medvision.simulation.painting import (
+    bounding_box,
+    cover_tubes,
+    double_contours,
+    inside_share,
+    raise_tubes,
+)
 from medvision.simulation.phantom import Grid, Phantom
-from medvision.simulation.shapes import Field
 from medvision.simulation.skeleton import spine_distance
-from medvision.simulation.tubes import Tubes, add_coverage, join
+from medvision.simulation.tubes import join
 
 Image = NDArray[np.float32]
 
@@ -33,7 +37,8 @@ WALL_HU, LUMEN_HU = 0.0, -985.0
 def render(phantom: Phantom, grid: Grid) -> Image:
     """Noiseless HU of a patient, as an ideal scanner with this grid would see it.
 
-    Each slice is the mean over the distance between slices, each voxel holds its tissues' shares.
+    Each slice is the mean over the distance between slices, each voxel holds its tissues' shares. Shapes do not
+    depend on the grid; the fine mottle of the tissues does.
 
     Args:
         phantom: the patient.
@@ -70,39 +75,6 @@ def _fields(phantom: Phantom, bottom: float, top: float) -> Fields:
     )
 
 
-@dataclass(frozen=True)
-class _Interpolator:
-    """Linear interpolation of coarse fields on the slices, rows and columns of a finer axial grid."""
-
-    coarse: Affine
-    shape: tuple[int, int, int]
-    affine: Affine
-
-    def __call__(self, field: Image) -> Image:
-        along_slices = self._along(field, 0)
-        return self._along(self._along(along_slices, 1), 2)
-
-    def part(self, box: Box) -> _Interpolator:
-        """The same for a part of the finer grid."""
-        first = [side.start for side in box]
-        shape = (box[0].stop - first[0], box[1].stop - first[1], box[2].stop - first[2])
-        return _Interpolator(self.coarse, shape, moved(self.affine, first))
-
-    def _along(self, field: Image, axis: int) -> Image:
-        row = 2 - axis
-        step = float(self.coarse[row, axis])
-        place = self.affine[row, 3] + np.arange(self.shape[axis]) * self.affine[row, axis]
-        place = np.clip((place - self.coarse[row, 3]) / step, 0, field.shape[axis] - 1.001)
-        low = place.astype(np.intp)
-        share = (place - low).astype(np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
-        lower: Image = field.take(low, axis)
-        upper = field.take(low + 1, axis)
-        upper -= lower
-        upper *= share
-        lower += upper
-        return lower
-
-
 class _Scene:
     """A phantom with its coarse fields, ready to be painted slab by slab."""
 
@@ -117,7 +89,7 @@ class _Scene:
 
     def paint(self, shape: tuple[int, int, int], affine: Affine) -> Image:
         """HU of the sub-slices of a slab."""
-        at = _Interpolator(self.fields.affine, shape, affine)
+        at = Interpolator(self.fields.affine, shape, affine)
         hu = at(self.fields.soft)
         self._bones(hu, affine)
         self._lungs(hu, at)
@@ -125,17 +97,17 @@ class _Scene:
         self._airways(hu, affine)
         for item in self.phantom.nodules:
             add_nodule(hu, affine, item.nodule)
-        body = _share(at(self.fields.body), float(affine[0, 2]))
+        body = inside_share(at(self.fields.body), float(affine[0, 2]))
         hu -= AIR_HU
         hu *= body
         hu += AIR_HU
         self._table(hu, affine)
         return hu
 
-    def _lungs(self, hu: Image, at: _Interpolator) -> None:
+    def _lungs(self, hu: Image, at: Interpolator) -> None:
         """Put the lungs into their place."""
-        lung = _share(at(self.fields.lung), float(at.affine[0, 2]))
-        box = _bounding_box(lung > 0)
+        lung = inside_share(at(self.fields.lung), float(at.affine[0, 2]))
+        box = bounding_box(lung > 0)
         if box is None:
             return
         part = hu[box]
@@ -144,23 +116,23 @@ class _Scene:
         inner *= lung[box]
         part += inner
 
-    def _lung(self, at: _Interpolator) -> Image:
+    def _lung(self, at: Interpolator) -> Image:
         """Parenchyma, emphysema, fissures and vessels."""
         hu = at(self.fields.parenchyma)
-        _cover(hu, at.affine, self.phantom.bubbles, -965.0)
+        cover_tubes(hu, at.affine, self.phantom.bubbles, -965.0)
         for field in (self.fields.oblique, self.fields.horizontal):
             thin = np.clip(1 - np.abs(at(field)) / np.float32(2 * FISSURE_HALF_MM), 0, 1)
             hu += thin * np.float32(FISSURE_HU)
-        _raise(hu, at.affine, self.vessels, self.phantom.patient.tissues.venous_blood)
+        raise_tubes(hu, at.affine, self.vessels, self.phantom.patient.tissues.venous_blood)
         return hu
 
     def _bones(self, hu: Image, affine: Affine) -> None:
         tissues = self.phantom.patient.tissues
         skeleton = self.phantom.skeleton
-        _raise(hu, affine, skeleton.cartilage, 95.0)
-        _raise(hu, affine, skeleton.bones, tissues.cortex)
-        _cover(hu, affine, skeleton.bones.resized(1.0, -1.1), tissues.marrow)
-        _raise(hu, affine, self.phantom.calcifications, 600.0)
+        raise_tubes(hu, affine, skeleton.cartilage, 95.0)
+        raise_tubes(hu, affine, skeleton.bones, tissues.cortex)
+        cover_tubes(hu, affine, skeleton.bones.resized(1.0, -1.1), tissues.marrow)
+        raise_tubes(hu, affine, self.phantom.calcifications, 600.0)
         self._spine(hu, affine)
 
     def _spine(self, hu: Image, affine: Affine) -> None:
@@ -181,21 +153,21 @@ class _Scene:
         tissues = self.phantom.patient.tissues
         marrow = np.clip((-distance - 0.8) / 1.6, 0, 1)
         bone = tissues.cortex + marrow * (tissues.marrow - tissues.cortex)
-        part += _share(distance, float(affine[0, 2])) * (bone.astype(np.float32) - part)
+        part += inside_share(distance, float(affine[0, 2])) * (bone.astype(np.float32) - part)
 
     def _lookalikes(self, hu: Image, affine: Affine) -> None:
         for item in self.phantom.lookalikes:
             if item.kind == "motion":
-                _double(hu, affine, item.center_lps_mm, item.size_mm)
+                double_contours(hu, affine, item.center_lps_mm, item.size_mm)
             elif item.kind != "mucus_plug":
-                _raise(hu, affine, item.tubes, item.hu)
+                raise_tubes(hu, affine, item.tubes, item.hu)
 
     def _airways(self, hu: Image, affine: Affine) -> None:
-        _raise(hu, affine, self.walls, WALL_HU)
-        _cover(hu, affine, self.airways, LUMEN_HU)
+        raise_tubes(hu, affine, self.walls, WALL_HU)
+        cover_tubes(hu, affine, self.airways, LUMEN_HU)
         for item in self.phantom.lookalikes:
             if item.kind == "mucus_plug":
-                _raise(hu, affine, item.tubes, item.hu)
+                raise_tubes(hu, affine, item.tubes, item.hu)
 
     def _table(self, hu: Image, affine: Affine) -> None:
         """A curved couch: a dense shell around foam, below the patient's back."""
@@ -212,65 +184,3 @@ class _Scene:
     def _table_height(self) -> float:
         thorax = self.phantom.thorax
         return float(138 * thorax.scale[1] + 0.65 * thorax.fat_mm)
-
-
-def _bounding_box(inside: NDArray[np.bool_]) -> Box | None:
-    """The smallest box that holds all true voxels."""
-    if not inside.any():
-        return None
-    sides = [np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {k}))) for k in range(3)]
-    first, second, third = (slice(int(side[0]), int(side[-1]) + 1) for side in sides)
-    return first, second, third
-
-
-def _share(distance: Field, edge_mm: float) -> Image:
-    """Share of each voxel inside a surface."""
-    return np.asarray(np.clip(0.5 - distance / np.float32(edge_mm), 0, 1), np.float32)
-
-
-def _covered(hu: Image, affine: Affine, tubes: Tubes) -> tuple[Image, Image] | None:
-    """The part of an image around some tubes, and the tubes' coverage there; None where there are none."""
-    tubes = tubes.take(np.minimum(tubes.start_radius_mm, tubes.end_radius_mm) > 0)
-    reach = np.maximum(tubes.start_radius_mm, tubes.end_radius_mm)[:, None] + 2
-    low = lps_to_voxel(affine, np.minimum(tubes.start_mm, tubes.end_mm) - reach)
-    high = lps_to_voxel(affine, np.maximum(tubes.start_mm, tubes.end_mm) + reach)
-    near = np.asarray(((high > 0) & (low < hu.shape)).all(axis=1))
-    if not near.any():
-        return None
-    first = np.clip(low[near].min(axis=0), 0, hu.shape).astype(int)
-    stop = np.clip(np.ceil(high[near].max(axis=0)) + 1, 0, hu.shape).astype(int)
-    part = hu[first[0] : stop[0], first[1] : stop[1], first[2] : stop[2]]
-    coverage = np.zeros(part.shape, np.float32)
-    add_coverage(coverage, moved(affine, first), tubes.take(near))
-    return part, coverage
-
-
-def _cover(hu: Image, affine: Affine, tubes: Tubes, value: float) -> None:
-    """Replace what is inside tubes."""
-    found = _covered(hu, affine, tubes)
-    if found is not None:
-        part, coverage = found
-        coverage *= np.float32(value) - part
-        part += coverage
-
-
-def _raise(hu: Image, affine: Affine, tubes: Tubes, value: float) -> None:
-    """Paint tubes where they are denser than what is there."""
-    found = _covered(hu, affine, tubes)
-    if found is not None:
-        part, coverage = found
-        coverage *= np.maximum(np.float32(value) - part, 0)
-        part += coverage
-
-
-def _double(hu: Image, affine: Affine, center_mm: Point, size_mm: float) -> None:
-    """Overlay a shifted copy of the image around a point: the double contours of a moving heart."""
-    box = box_around(hu.shape, affine, center_mm, 1.5 * size_mm)
-    part = hu[box]
-    if not part.size:
-        return
-    offset = offsets_from(box, affine, center_mm) / np.float32(size_mm)
-    offset[..., 2] *= np.float32(size_mm / 12)
-    weight = 0.5 * np.exp(-2 * (offset**2).sum(axis=-1))
-    shift = int(np.ceil(2.5 / affine[0, 2]))
-    part += weight * (np.roll(part, shift, axis=2) - part)

@@ -19,7 +19,7 @@ from medvision.simulation.scanners import Acquisition, Kernel
 Image = NDArray[np.float32]
 
 BODY_HU = -300.0
-LUNG_LEVEL_SHARE = 0.30
+LUNG_LEVEL_SHARE = 0.42
 """Share of the field of view that is dense, at the level of the lungs; above it noise grows."""
 STREAK_WIDTH = 0.012
 """Cycles a mm along the rows: streaks are some cm long."""

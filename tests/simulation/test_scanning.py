@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medvision.simulation.scanners import NOISE_RANGE_HU, VENDORS, Acquisition, sample_acquisition
-from medvision.simulation.scanning import scanned_slices, transfer_function
+from medvision.simulation.scanning import scan_patient, scanned_slices, transfer_function
 
 KERNELS = [(vendor, kernel) for vendor in VENDORS for kernel in vendor.kernels]
 IDS = [kernel.name for _, kernel in KERNELS]
@@ -75,6 +75,17 @@ def test_padding_ring(vendor):
     assert corner == (vendor.padding_hu if vendor.padding_hu is not None else pytest.approx(-850, abs=200))
     assert middle > -1024
     assert vendor.padding_hu in (None, -2048, -3024)
+
+
+def test_noise_in_a_patients_lungs_is_as_set(phantom):
+    scan = replace(phantom.acquisition, slices=8, origin_mm=(*phantom.acquisition.origin_mm[:2], -30.0))
+    quiet, noisy = (
+        scan_patient(replace(phantom, acquisition=replace(scan, noise_hu=noise))).astype(np.float64)
+        for noise in (0.0, 20.0)
+    )
+    lung = (quiet > -930) & (quiet < -700)
+    assert lung.mean() > 0.05
+    assert (noisy - quiet)[lung].std() == pytest.approx(20.0, rel=0.2)
 
 
 def test_dose_sets_the_noise_within_its_range():
