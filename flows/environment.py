@@ -8,7 +8,7 @@ from pathlib import Path
 from medvision import telemetry
 from medvision.files import make_folder
 
-STARTUP_SECONDS = 180
+STARTUP_SECONDS = 300
 """The first start in a new home makes a database, which takes a slow machine a minute."""
 
 

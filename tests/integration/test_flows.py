@@ -81,7 +81,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     storage = tmp_path_factory.mktemp("results")
     with (
-        prefect_test_harness(server_startup_timeout=180),
+        prefect_test_harness(server_startup_timeout=300),
         temporary_settings({PREFECT_LOCAL_STORAGE_PATH: storage}),
     ):
         yield
