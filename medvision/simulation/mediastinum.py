@@ -64,6 +64,14 @@ PULMONARY_VEINS: tuple[Path, ...] = (
     ((28, 12, -36, 8), (42, 0, -22, 6)),
     ((28, 22, -50, 8), (42, 28, -54, 6.5)),
 )
+CORE = (
+    ((-5.0, 8.0, 78.0), (-3.0, 12.0, -45.0), 17.0),
+    ((9.0, 4.0, 24.0), (10.0, 10.0, -25.0), 17.0),
+    ((8.0, 44.0, 30.0), (8.0, 46.0, -90.0), 11.0),
+    ((2.0, 18.0, -50.0), (4.0, 20.0, -160.0), 16.0),
+    ((3.0, 42.0, -50.0), (6.0, 42.0, -160.0), 10.0),
+)
+"""Fat between the vessels keeps the lungs apart and leaves no pocket of lung: start, end, radius."""
 ALL_PATHS: tuple[Path, ...] = (
     *(AORTA, OESOPHAGUS, TRACHEA),
     *(*ARTERIES, *VEINS, *SUPRA_AORTIC, *PULMONARY_VEINS, *MAIN_BRONCHI),
@@ -141,6 +149,8 @@ class Mediastinum:
     def _bulk(self, at: Coordinates) -> Field:
         """Heart, atria, and the fat in front."""
         heart = smooth_union(ellipsoid(at, *self.heart), ellipsoid(at, *self.right_atrium), 14)
+        for start, end, radius in CORE:
+            heart = smooth_union(heart, capsule(at, start, end, radius), 10)
         return smooth_union(smooth_union(heart, ellipsoid(at, *ATRIUM), 10), self._front(at), 12)
 
     def _front(self, at: Coordinates) -> Field:

@@ -37,8 +37,8 @@ WALL_HU, LUMEN_HU = 0.0, -985.0
 def render(phantom: Phantom, grid: Grid) -> Image:
     """Noiseless HU of a patient, as an ideal scanner with this grid would see it.
 
-    Each slice is the mean over the distance between slices, each voxel holds its tissues' shares. Shapes do not
-    depend on the grid; the fine mottle of the tissues does.
+    Each slice is the mean over the distance between slices, each voxel holds its tissues' shares. Shapes do
+    not depend on the grid; the fine mottle of the tissues does.
 
     Args:
         phantom: the patient.

@@ -114,7 +114,7 @@ def _in_lung_or_hilum(thorax: Thorax, airways: Tubes, root_mm: Points) -> NDArra
     """Airways that do not cut through the heart."""
     middle = (airways.start_mm + airways.end_mm) / 2
     depth = -lung_distance(thorax, columns(middle))
-    return np.asarray((depth > -2) | (np.linalg.norm(middle - root_mm, axis=1) < HILUM_MM))
+    return np.asarray((depth > 1) | (np.linalg.norm(middle - root_mm, axis=1) < HILUM_MM))
 
 
 def _beside(arteries: Tubes, offset_at_root: Points) -> Tubes:
