@@ -99,4 +99,4 @@ class DetectionConfig(Settings):
     proposals: ProposalConfig = ProposalConfig()
     candidates: CandidateConfig = CandidateConfig()
     second_look: SecondLookConfig = SecondLookConfig()
-    tracking: TrackingConfig = TrackingConfig()
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)

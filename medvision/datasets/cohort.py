@@ -88,7 +88,7 @@ def _label(
     for source in sources:
         uid = source.row.series_instance_uid
         if source.status == "rejected":
-            logger.info("series %s is left out: %s", source.name, source.row.reasons)
+            logger.debug("series %s is left out: %s", source.name, source.row.reasons)
         elif uid not in labelled:
             nodules, others = tuple(annotations.get(uid, ())), tuple(excluded.get(uid, ()))
             labelled[uid] = LabelledSeries(uid, source.patient_id or uid, nodules, source.load, others)
