@@ -35,14 +35,15 @@ class SecondLookConfig(Settings):
     margin_px: int = Field(default=4, ge=0, le=64)
     """A training view is this much wider on each side, so that its crop can be shifted at random."""
 
-    augmented_copies: int = Field(default=4, ge=1, le=64)
+    augmented_copies: int = Field(default=3, ge=1, le=64)
     """Randomly changed copies of each candidate, which the epochs take in turn."""
 
-    epochs: int = Field(default=10, ge=1)
+    epochs: int = Field(default=8, ge=1)
     """Most passes over the candidates."""
 
-    patience: int = Field(default=4, ge=1)
-    """Epochs without a lower validation loss before the training stops early."""
+    patience: int = Field(default=5, ge=1)
+    """Epochs without a lower validation loss before the training stops early. The last epochs, whose rate is
+    low, gain most, so little patience costs more than it saves."""
 
     batch_size: int = Field(default=32, ge=2)
     """Candidates a step."""
