@@ -18,7 +18,6 @@ from torch.nn import functional
 BATCH_NORM_EPSILON = 1e-3
 """TensorFlow's; PyTorch's default of 1e-5 gives other logits."""
 
-BATCH_NORM_MOMENTUM = 0.01
 STEM_CHANNELS = 32
 HEAD_CHANNELS = 1280
 
@@ -76,7 +75,9 @@ def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 def _batch_norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM)
+    # PyTorch's momentum of 0.1, not the 0.01 of the original: fine-tuning has hundreds of steps, not
+    # hundreds of thousands, and running statistics that lag behind spoil every validation.
+    return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPSILON)
 
 
 class InvertedResidual(nn.Module):
