@@ -11,9 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medvision.geometry import Affine, lps_to_voxel, spacing_mm, voxel_to_lps
-
-HU_WINDOW = (-1000.0, 400.0)
-"""HU that map to −1 and 1 (the window of MONAI's LUNA16 recipe is −1024 to 300; dense bone adds nothing)."""
+from medvision.preprocessing.window import WINDOW_HU
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +94,6 @@ def _resize(crop: Tensor, shape: list[int]) -> Tensor:
 
 
 def normalise(hu: Tensor) -> Tensor:
-    """Map `HU_WINDOW` to −1…1 and clip."""
-    low, high = HU_WINDOW
+    """Map `WINDOW_HU` to −1…1 and clip."""
+    low, high = WINDOW_HU
     return ((hu - low) * (2 / (high - low)) - 1).clamp(-1, 1)

@@ -9,9 +9,7 @@ from scipy import ndimage
 
 from medvision.errors import DataError
 from medvision.geometry import lps_to_voxel
-
-WINDOW_HU = (-1000.0, 400.0)
-"""Air to bone's edge: LUNA16's usual window, scaled to −1..1."""
+from medvision.preprocessing.window import WINDOW_HU
 
 PLANES = ("axial", "coronal", "sagittal")
 _PLANE_AXES_LPS = np.array(

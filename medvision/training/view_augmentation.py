@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medvision.preprocessing.views import PLANES, WINDOW_HU
+from medvision.preprocessing.views import PLANES
+from medvision.preprocessing.window import WINDOW_HU
 
 OFFSET_HU = 30.0
 """Largest shift of all HU of a candidate: calibration and beam hardening."""
