@@ -62,34 +62,40 @@ def lung_box(volume: hd.Volume, voxel_mm: float) -> LungBox:
 
 
 def heat_map(
-    network: HeatMapNet, grid: Isotropic, device: str = "cpu"
+    network: HeatMapNet, grid: Isotropic, device: str = "cpu", dtype: torch.dtype | None = None
 ) -> tuple[HeatMap, NDArray[np.float32]]:
     """Run the network over the box in slabs of slices.
+
+    Args:
+        network: stage one.
+        grid: isotropic HU.
+        device: where the network is.
+        dtype: precision; None: what is quickest there.
 
     Returns:
         The heat map, and the radius in mm at each of its voxels.
     """
-    dtype, kind = inference_dtype(device), torch.device(device).type
+    dtype = dtype or inference_dtype(device)
     image = _pad(normalise(grid.hu))
-    maps = []
+    starts = range(0, image.shape[0], SLAB_VOX)
     with (
         torch.inference_mode(),
-        torch.autocast(kind, dtype, enabled=dtype != torch.float32),
+        torch.autocast(torch.device(device).type, dtype, enabled=dtype != torch.float32),
     ):
-        for start in range(0, image.shape[0], SLAB_VOX):
-            low, high = max(0, start - CONTEXT_VOX), min(image.shape[0], start + SLAB_VOX + CONTEXT_VOX)
-            slab = image[None, None, low:high].to(device).contiguous(memory_format=torch.channels_last_3d)
-            skip = (start - low) // STRIDE
-            maps.append(network(slab)[0, :, skip : skip + SLAB_VOX // STRIDE].float().cpu())
-    whole = torch.cat(maps, dim=1)
-    whole = whole[
-        :,
-        : -(-grid.hu.shape[0] // STRIDE),
-        : -(-grid.hu.shape[1] // STRIDE),
-        : -(-grid.hu.shape[2] // STRIDE),
-    ]
+        whole = torch.cat([_slab(network, image, start, device) for start in starts], dim=1)
+    depth, height, width = (-(-n // STRIDE) for n in grid.hu.shape)
+    whole = whole[:, :depth, :height, :width]
     probability = whole[0].sigmoid().contiguous().numpy()
     return HeatMap(probability, _strided(grid.affine)), whole[1].exp().contiguous().numpy()
+
+
+def _slab(network: HeatMapNet, image: Tensor, start: int, device: str) -> Tensor:
+    """(2, d, h, w) output for `SLAB_VOX` slices, seen with their context."""
+    low, high = max(0, start - CONTEXT_VOX), min(image.shape[0], start + SLAB_VOX + CONTEXT_VOX)
+    slab = image[None, None, low:high].to(device).contiguous(memory_format=torch.channels_last_3d)
+    skip = (start - low) // STRIDE
+    output: Tensor = network(slab)
+    return output[0, :, skip : skip + SLAB_VOX // STRIDE].float().cpu()
 
 
 def _pad(image: Tensor) -> Tensor:
