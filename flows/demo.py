@@ -33,7 +33,13 @@ _NUMBER = click.IntRange(min=2)
 @click.option(
     "--patients", type=_NUMBER, default=24, show_default=True, help="Simulated patients to learn from."
 )
-@click.option("--unseen", type=_NUMBER, default=12, show_default=True, help="Others, to be measured on.")
+@click.option(
+    "--unseen",
+    type=click.IntRange(min=3),  # the first two have no nodule, and without any there is no sensitivity
+    default=12,
+    show_default=True,
+    help="Others, to be measured on.",
+)
 @click.option(
     "--quick", is_flag=True, help="Train for seconds: shows that the road is open, not how good the model is."
 )

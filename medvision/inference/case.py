@@ -40,6 +40,7 @@ class CaseSettings:
         formats: what to write.
         config_sha256: hash of all of it.
         versions: package to version.
+        runs: MLflow run IDs by task.
     """
 
     model: ModelRecord
@@ -47,6 +48,7 @@ class CaseSettings:
     formats: Collection[str]
     config_sha256: str
     versions: dict[str, str]
+    runs: dict[str, str]
 
 
 def finished_report(folder: Path, scan: Scan, settings: CaseSettings) -> Report | None:
@@ -89,6 +91,7 @@ def process_case(
             input_sha256=scan.input_sha256,
             config_sha256=settings.config_sha256,
             versions=settings.versions,
+            runs=settings.runs,
             device=predictor.device,
         ),
         pseudonym_key=os.environ.get(PSEUDONYM_KEY, ""),

@@ -126,7 +126,12 @@ def _settings(
     model = ModelRecord(name=card.name, version=card.version, sha256=card.weights_sha256)
     versions = installed_versions()
     return CaseSettings(
-        model, point, tuple(sorted(formats)), settings_sha256(card, point, formats, versions), versions
+        model=model,
+        operating_point=point,
+        formats=tuple(sorted(formats)),
+        config_sha256=settings_sha256(card, point, formats, versions),
+        versions=versions,
+        runs={"train": card.training.run_id} if card.training.run_id else {},
     )
 
 

@@ -88,6 +88,14 @@ def test_out_is_as_promised(finished):
         check_table(finished / f"{table}.csv", table)
 
 
+def test_lineage_leads_back_to_input_settings_and_training(finished):
+    lineages = [json.loads((finished / uid / "report.json").read_text())["lineage"] for uid in SERIES]
+    assert len({lineage["input_sha256"] for lineage in lineages}) == len(SERIES)
+    assert len({lineage["config_sha256"] for lineage in lineages}) == 1
+    assert lineages[0]["runs"] == {"train": "5f3c"}
+    assert lineages[0]["versions"]["medvision"]
+
+
 def test_run_record(finished):
     record = json.loads((finished / "run.json").read_text())
     assert record["exit_code"] == 0

@@ -110,7 +110,7 @@ def test_the_demo_runs_again_only_what_has_changed(library: Library, tmp_path: P
 
     def calls_of(*, patients: int = 4, overrides: tuple[str, ...] = ()) -> list[str]:
         library.calls.clear()
-        result = demo(folder, recipe, patients=patients, unseen=2, workers=1, overrides=[*overrides])
+        result = demo(folder, recipe, patients=patients, unseen=3, workers=1, overrides=[*overrides])
         assert result.froc["cpm"] == 0.5
         assert result.training["model"] == str(folder / "model")
         return library.calls.copy()

@@ -44,6 +44,7 @@ def tiny_card(floor: float = 0.001) -> ModelCard:
             manufacturers=("Simulated",),
             kernels=("B30f",),
             config_sha256="0" * 64,
+            run_id="5f3c",
         ),
         licence="Apache-2.0",
     )
