@@ -17,8 +17,7 @@ R = TypeVar("R")
 def run_apart(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function in a new process and return its result, or raise its error.
 
-    Prefect has threads of its own, and a process forked beside them, as those of a DataLoader are, may
-    hang or end with an error. In the new process there are none.
+    A training wants a main thread, which Ctrl-C and signals reach, and should give all its memory back.
     """
     with ProcessPoolExecutor(1, get_context("spawn"), initializer=set_verbosity, initargs=(0,)) as pool:
         return pool.submit(partial(function, *args, **kwargs)).result()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,6 @@ from medvision.dicom.problems import Problem
 from medvision.dicom.store import is_store, open_store
 from medvision.dicom.tables import ScanSource, write_problems_csv, write_series_csv
 from medvision.files import make_folder, write_text
-from medvision.inference.ahead import load_ahead
 from medvision.inference.case import (
     CANDIDATES,
     COLUMNS,
@@ -26,6 +25,7 @@ from medvision.inference.case import (
 from medvision.inference.operating_point import choose_operating_point
 from medvision.inference.predictor import Predictor
 from medvision.inference.run_record import RunRecord, installed_versions, settings_sha256
+from medvision.prefetch import prefetch
 from medvision.progress import track
 from medvision.reporting.report import ModelRecord, Report
 from medvision.reporting.worklist import WorklistRow, row_from_failure, row_from_report, write_worklist
@@ -108,7 +108,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     progress = _Progress(problems=list(problems))
     usable = [source for source in found if source.status != "rejected"]
     _note_rejected([source for source in found if source.status == "rejected"], progress)
-    for source, future in track(load_ahead(usable, workers), "infer", len(usable)):
+    for source, future in track(_load(usable, workers), "infer", len(usable)):
         _process(source, future, out, predictor, settings, progress, resume=resume)
     write_series_csv(found, out / "series.csv")
     write_problems_csv(progress.problems, out / "problems.csv")
@@ -116,6 +116,11 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     write_worklist(progress.rows, out)
     record.finish(predictor, settings, progress.counts, progress.stages, progress.exit_code)
     return InferResult(progress.exit_code, progress.counts, out / "worklist.html")
+
+
+def _load(usable: Sequence[ScanSource], workers: int) -> Iterator[tuple[ScanSource, Future[Scan]]]:
+    """Read the next scans while the current one is judged."""
+    return prefetch(lambda source: source.load(), usable, threads=workers, ahead=workers)
 
 
 def _settings(

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from medvision.config.detection import ProposalConfig
 from medvision.models.heatmap import STRIDE
@@ -41,7 +40,7 @@ class Marks:
     radii_mm: NDArray[np.float64]
 
 
-class PatchDataset(Dataset[dict[str, Tensor]]):
+class PatchDataset:
     """Item i is the same for the same seed, whoever asks for it.
 
     Args:

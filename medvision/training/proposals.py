@@ -11,13 +11,13 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from medvision.config.detection import ProposalConfig
 from medvision.models.directory import save_weights
 from medvision.models.heatmap import HeatMapNet
 from medvision.models.precision import inference_dtype
 from medvision.training.fitting import fit
+from medvision.training.patch_loader import PatchLoader
 from medvision.training.proposal_patches import PatchDataset
 from medvision.training.schedule import one_cycle
 from medvision.training.step_progress import StepProgress
@@ -105,8 +105,8 @@ def train_proposals(
     fit(
         _trainer(config, folder, best, logger),
         module,
-        _loader(_training_patches(training, config, seed, checkpoint), config),
-        _loader(_validation_patches(validation, config, seed), config),
+        PatchLoader(_training_patches(training, config, seed, checkpoint), config.batch_size),
+        PatchLoader(_validation_patches(validation, config, seed), config.batch_size),
         checkpoint,
     )
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
@@ -154,7 +154,3 @@ def _trainer(
         enable_progress_bar=False,
         num_sanity_val_steps=0,
     )
-
-
-def _loader(patches: PatchDataset, config: ProposalConfig) -> DataLoader[dict[str, Tensor]]:
-    return DataLoader(patches, config.batch_size, num_workers=1, persistent_workers=True, prefetch_factor=8)
