@@ -1,7 +1,8 @@
 """Stage one alone, and with a second look from ImageNet and from random weights, on patients not learnt from.
 
 Needs a trained model and its cohorts: `make demo` leaves them in demo/. Both second looks are trained on the
-same candidates with the same settings; only the initial weights differ. Intervals: bootstrap over patients.
+same candidates with the same settings, frozen blocks too; only the initial weights differ. Intervals:
+bootstrap over patients.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medvision.cli.console import set_verbosity
 from medvision.config.base import load_config
 from medvision.config.detection import DetectionConfig
 from medvision.config.second_look import SecondLookConfig
@@ -40,6 +42,7 @@ def main(demo: Path = DEMO) -> None:
     if not (demo / "model" / "model.yaml").is_file():
         print(f"no model in {demo}: run `make demo` first")
         return
+    set_verbosity(-1)
     config = load_config(ROOT / "configs" / "detect_lite.yaml", DetectionConfig)
     learnt, held_out, unseen = _candidates(demo, config)
     print("| second look | seed | candidate AUC (95 %) | CPM (95 %) |\n| --- | ---: | --- | --- |")
