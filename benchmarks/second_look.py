@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit
 
 from medvision.cli.console import set_verbosity
 from medvision.config.base import load_config
@@ -82,7 +83,7 @@ def _row(
 def _auc(network: NoduleClassifier, found: Sequence[SeriesCandidates]) -> str:
     samples = second_look_samples(found)
     logits = np.concatenate([second_look_logits(network, one) for one in found])[:, NODULE]
-    result = evaluate_classification(samples.is_nodule, 1 / (1 + np.exp(-logits)), samples.patient_ids)
+    result = evaluate_classification(samples.is_nodule, expit(logits), samples.patient_ids)
     return f"{result.auc:.3f} ({result.auc_ci[0]:.3f} to {result.auc_ci[1]:.3f})"
 
 

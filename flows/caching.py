@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 import medvision
 from medvision.config.base import config_sha256
+from medvision.files import file_sha256
 
 if TYPE_CHECKING:
     from prefect import Task
@@ -58,7 +59,7 @@ def by_content(*inputs: str) -> CacheKey:
 def content_sha256(paths: Path | Iterable[Path]) -> str:
     """Hash of files and folders: names inside a folder and content; hidden files left out."""
     chosen = [paths] if isinstance(paths, Path) else paths
-    lines = [f"{name} {_file_sha256(file)}" for path in chosen for name, file in _files(path)]
+    lines = [f"{name} {file_sha256(file)}" for path in chosen for name, file in _files(path)]
     return _sha256("\n".join(lines).encode())
 
 
@@ -67,7 +68,7 @@ def code_sha256() -> str:
     """Hash of the installed package: other code may make other results."""
     package = Path(medvision.__file__).parent
     sources = [path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    return _sha256("\n".join(_file_sha256(path) for path in sorted(sources)).encode())
+    return _sha256("\n".join(file_sha256(path) for path in sorted(sources)).encode())
 
 
 def _files(path: Path) -> list[tuple[str, Path]]:
@@ -80,11 +81,6 @@ def _files(path: Path) -> list[tuple[str, Path]]:
 
 def _describe(value: object) -> str:
     return config_sha256(value) if isinstance(value, BaseModel) else repr(value)
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sha256(data: bytes) -> str:

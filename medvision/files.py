@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -31,6 +32,16 @@ def make_folder(folder: Path) -> Path:
     if (free := shutil.disk_usage(folder).free) < LEAST_FREE_BYTES:
         raise OutputError(f"cannot write to {folder}: only {free >> 20} MiB free; make room there")
     return folder
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, read in pieces.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import expit
 
 from medvision.models.directory import Fusion
 
@@ -33,7 +34,7 @@ def fuse(fusion: Fusion, proposal: Values, second_look_logit: Values) -> Values:
         second_look_logit: (N,) logits of stage two.
     """
     score = fusion.intercept + fusion.proposal * logit(proposal) + fusion.second_look * second_look_logit
-    return np.asarray(1 / (1 + np.exp(-score)))
+    return np.asarray(expit(score))
 
 
 def fit_fusion(proposal: Values, second_look_logit: Values, is_nodule: NDArray[np.bool_]) -> Fusion:

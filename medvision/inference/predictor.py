@@ -11,6 +11,7 @@ import highdicom as hd
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from medvision.errors import UsageError
 from medvision.findings import Candidate
@@ -107,7 +108,7 @@ def judge(proposed: Sequence[Candidate], logits: NDArray[np.float32], fusion: Fu
     """Candidates with both stages' probability and the malignancy, in the order given; logits are (N, 2)."""
     first = np.array([candidate.proposal_probability for candidate in proposed])
     probability = fuse(fusion, first, logits[:, NODULE].astype(np.float64))
-    malignancy = 1 / (1 + np.exp(-logits[:, MALIGNANCY].astype(np.float64)))
+    malignancy = expit(logits[:, MALIGNANCY].astype(np.float64))
     return [
         replace(candidate, probability=float(p), malignancy_probability=float(m))
         for candidate, p, m in zip(proposed, probability, malignancy, strict=True)

@@ -5,7 +5,6 @@ Nothing in it is pickled, so a model from a stranger cannot run code.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +19,7 @@ from medvision.config.base import describe_problems
 from medvision.config.detection import CandidateConfig, ProposalConfig
 from medvision.config.second_look import SecondLookConfig
 from medvision.errors import ModelError
-from medvision.files import make_folder, write_text, write_whole
+from medvision.files import file_sha256, make_folder, write_text, write_whole
 
 CARD = "model.yaml"
 WEIGHTS = "weights.safetensors"
@@ -91,7 +90,7 @@ def save_model(folder: Path, card: ModelCard, network: nn.Module) -> ModelCard:
     """
     make_folder(folder)
     save_weights(folder / WEIGHTS, network)
-    sealed = card.model_copy(update={"weights_sha256": _sha256(folder / WEIGHTS)})
+    sealed = card.model_copy(update={"weights_sha256": file_sha256(folder / WEIGHTS)})
     write_text(
         folder / CARD, yaml.safe_dump(sealed.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     )
@@ -133,7 +132,7 @@ def load_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
     path = folder / WEIGHTS
     if not path.is_file():
         raise ModelError(f"{folder} has no {WEIGHTS}; copy the model again")
-    if (found := _sha256(path)) != card.weights_sha256:
+    if (found := file_sha256(path)) != card.weights_sha256:
         raise ModelError(
             f"{path} has SHA-256 {found[:12]}…, its card says {card.weights_sha256[:12]}…; copy it again"
         )
@@ -141,8 +140,3 @@ def load_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

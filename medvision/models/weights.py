@@ -6,7 +6,6 @@ Third-party files are read with `weights_only=True`, so a file from a stranger c
 from __future__ import annotations
 
 import difflib
-import hashlib
 import math
 import pickle
 from collections.abc import Iterable, Mapping
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from medvision.errors import ModelError
+from medvision.files import file_sha256
 from medvision.models.efficientnet_lite import EfficientNetLite, EfficientNetLiteFeatures, grey_stem
 
 STEM_KEY = "_conv_stem.weight"
@@ -114,8 +114,7 @@ def imagenet_checkpoint(variant: str) -> Path:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise ModelError(f"cannot read weights {path}: {error.strerror}") from error
 
