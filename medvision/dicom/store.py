@@ -15,8 +15,10 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from medvision.dicom.catalogue import MIN_SLICES, catalogue
+from medvision.dicom.decode import Decoded
 from medvision.dicom.entries import (
     RejectedSeriesError,
     SeriesEntry,
@@ -50,6 +52,35 @@ log = logging.getLogger(__name__)
 
 SERIES_CSV, PROBLEMS_CSV = "series.csv", "problems.csv"
 EXIT_ALL_WELL, EXIT_SOME_FAILED, EXIT_NOTHING = 0, 3, 4
+
+
+class Deidentifier(Protocol):
+    """Stands between what was read and what is written to the STORE; nothing identified passes by it.
+
+    It is sent to the workers, so it can be pickled, and gives the same answer in each of them.
+    """
+
+    def check(self, entry: SeriesEntry) -> None:
+        """Called before a series is decoded.
+
+        Raises:
+            RejectedSeriesError: it must not enter (burned-in annotation); one line without identifiers.
+        """
+
+    def row(self, row: SeriesRow) -> SeriesRow:
+        """The row for `series.csv`; its `name` is what the volume's files are called."""
+
+    def decoded(self, decoded: Decoded) -> Decoded:
+        """What goes into volume and sidecar, under the same `name` that `row` gives."""
+
+    def problem(self, problem: Problem) -> Problem:
+        """The row for `problems.csv`, without names of folders and files."""
+
+    def digest(self, input_sha256: str) -> str:
+        """What stands for the input's hash in the sidecar; other settings or another key give another one."""
+
+    def finish(self, store: Path, entries: Sequence[SeriesEntry]) -> None:
+        """Called when all is written, with every series seen: the place for the audit file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +128,7 @@ def ingest(
     workers: int = 1,
     min_slices: int = MIN_SLICES,
     resume: bool = True,
+    deidentify: Deidentifier | None = None,
 ) -> IngestResult:
     """Turn everything under the sources into a STORE.
 
@@ -106,6 +138,7 @@ def ingest(
         workers: processes.
         min_slices: stacks with fewer are rejected.
         resume: keep volumes whose input has not changed.
+        deidentify: what everything passes through before it is written; None writes it as it is.
 
     Raises:
         NothingToDoError: the sources hold no DICOM image.
@@ -113,13 +146,22 @@ def ingest(
     """
     make_folder(store / VOLUMES)
     found = catalogue(sources, min_slices=min_slices, workers=workers)
-    outcomes = list(_ingest_all(found.series, store, workers=workers, resume=resume))
-    for outcome in outcomes:
-        if outcome.failed:
-            log.warning("%s", outcome.row.reasons)
+    work = partial(
+        _ingest_one, store=store, resume=resume, threads=1 if workers > 1 else None, deidentify=deidentify
+    )
+    outcomes = list(_ingest_all(found.series, work, workers))
     problems = [*found.problems, *(problem for outcome in outcomes for problem in outcome.problems)]
+    rows = [outcome.row for outcome in outcomes]
+    if deidentify:
+        problems = [deidentify.problem(problem) for problem in problems]
+        rows = [_row_without_identity(row, deidentify) for row in rows]
+    for outcome, row in zip(outcomes, rows, strict=True):
+        if outcome.failed:
+            log.warning("%s", row.reasons)
     write_problems_csv(problems, store / PROBLEMS_CSV)
-    write_series_csv((outcome.row for outcome in outcomes), store / SERIES_CSV)
+    write_series_csv(rows, store / SERIES_CSV)
+    if deidentify:
+        deidentify.finish(store, found.series)
     n_failed = sum(outcome.failed for outcome in outcomes)
     statuses = [outcome.row.status for outcome in outcomes]
     return IngestResult(
@@ -134,10 +176,8 @@ def ingest(
 
 
 def _ingest_all(
-    entries: Sequence[SeriesEntry], store: Path, *, workers: int, resume: bool
+    entries: Sequence[SeriesEntry], work: Callable[[SeriesEntry], _Outcome], workers: int
 ) -> Iterator[_Outcome]:
-    threads = 1 if workers > 1 else None
-    work = partial(_ingest_one, store=store, resume=resume, threads=threads)
     usable = [entry for entry in entries if entry.status != "rejected"]
     yield from (_Outcome(entry.row) for entry in entries if entry.status == "rejected")
     yield from track(_map(work, usable, workers), "writing volumes", total=len(usable))
@@ -172,10 +212,14 @@ def _once_more(work: Callable[[SeriesEntry], _Outcome], entry: SeriesEntry) -> _
             return _failed(entry, f"series {entry.name}: its worker died of a damaged file or lack of memory")
 
 
-def _ingest_one(entry: SeriesEntry, store: Path, *, resume: bool, threads: int | None) -> _Outcome:
+def _ingest_one(
+    entry: SeriesEntry, store: Path, *, resume: bool, threads: int | None, deidentify: Deidentifier | None
+) -> _Outcome:
     """One series; whatever is wrong with it stays with it."""
     try:
-        if resume and (kept := _kept(entry, store)):
+        if deidentify:
+            deidentify.check(entry)
+        if resume and (kept := _kept(entry, store, deidentify)):
             return kept
         decoded, problems = entry.read(threads)
     except RejectedSeriesError as error:
@@ -184,8 +228,19 @@ def _ingest_one(entry: SeriesEntry, store: Path, *, resume: bool, threads: int |
         return _failed(entry, str(error), error.problems)
     except MemoryError:
         return _failed(entry, f"series {entry.name}: there is not enough memory for it")
-    write_volume(decoded, store)
+    write_volume(_without_identity(decoded, deidentify), store)
     return _Outcome(_accepted(entry.row, decoded.affine, decoded.hu.shape, decoded.checks), problems)
+
+
+def _row_without_identity(row: SeriesRow, deidentify: Deidentifier) -> SeriesRow:
+    row = deidentify.row(row)
+    return replace(row, volume=_volume_of(row.name) if row.volume else "")
+
+
+def _without_identity(decoded: Decoded, deidentify: Deidentifier | None) -> Decoded:
+    if deidentify is None:
+        return decoded
+    return replace(deidentify.decoded(decoded), input_sha256=deidentify.digest(decoded.input_sha256))
 
 
 def _failed(entry: SeriesEntry, reasons: str, problems: tuple[Problem, ...] = ()) -> _Outcome:
@@ -206,16 +261,24 @@ def _accepted(
         n_slices=shape[0], rows=shape[1], columns=shape[2],
         spacing_x_mm=dx, spacing_y_mm=dy, spacing_z_mm=dz,
         status=status_of(checks), reasons=reasons_of(checks),
-        volume=f"{VOLUMES}/{row.name}.nii.gz",
+        volume=_volume_of(row.name),
     )  # fmt: skip
 
 
-def _kept(entry: SeriesEntry, store: Path) -> _Outcome | None:
+def _volume_of(name: str) -> str:
+    """Path of a volume, relative to the table."""
+    return f"{VOLUMES}/{name}.nii.gz"
+
+
+def _kept(entry: SeriesEntry, store: Path, deidentify: Deidentifier | None) -> _Outcome | None:
     """The outcome of an earlier run, where input, settings and version are the same."""
-    known = read_known(store, entry.name)
+    known = read_known(store, deidentify.row(entry.row).name if deidentify else entry.name)
     if known is None or entry.grid is None or known.store_version != STORE_VERSION:
         return None
-    if known.checks[: len(entry.checks)] != entry.checks or known.input_sha256 != entry.hash_input():
+    if known.checks[: len(entry.checks)] != entry.checks:
+        return None
+    digest = entry.hash_input()
+    if known.input_sha256 != (deidentify.digest(digest) if deidentify else digest):
         return None
     return _Outcome(_accepted(entry.row, entry.grid.affine, entry.grid.shape, known.checks), kept=True)
 
