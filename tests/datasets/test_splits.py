@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medvision.datasets.splits import check_no_leakage, folds_by_patient, split_by_patient
+from medvision.datasets.splits import check_no_leakage, folds_by_patient, parts_by_hash, split_by_patient
 from medvision.errors import DataError
 
 
@@ -98,3 +98,45 @@ def test_too_few_patients():
         folds_by_patient([Item("a", 0), Item("b", 0)], 3)
     with pytest.raises(DataError, match="1 folds"):
         folds_by_patient([Item("a", 0), Item("b", 0)], 1)
+
+
+@given(items_of_patients, st.lists(st.text(min_size=9, max_size=12), max_size=10), fractions, seeds)
+def test_nobody_changes_sides_of_a_stable_split(items, newcomers, fraction, seed):
+    shares = {"rest": 1 - fraction, "held out": fraction}
+    more = [*items, *(Item(name, 0) for name in newcomers)]
+    before, after = (_sides(some, shares, seed) for some in (items, more))
+    assert before.items() <= after.items()
+
+
+def _sides(items, shares, seed):
+    crowd = [Item(f"crowd {number}", 0) for number in range(400)]
+    parts = parts_by_hash([*items, *crowd], shares, seed)
+    return {item.patient_id: name for name, part in parts.items() for item in part}
+
+
+def test_a_stable_split_comes_near_the_shares_and_a_growing_test_part_keeps_its_patients():
+    items = [Item(f"P{number}", 0) for number in range(2000)]
+    shares = {"train": 0.7, "validation": 0.1, "test": 0.2}
+    parts = parts_by_hash(items, shares)
+    for name, share in shares.items():
+        assert abs(len(parts[name]) / 2000 - share) < 0.03
+    larger = parts_by_hash(items, {"train": 0.6, "validation": 0.1, "test": 0.3})
+    assert people(parts["test"]) < people(larger["test"])
+    assert people(split_by_patient(items, 0.2, stable=True)[1]) == people(parts["test"])
+
+
+@pytest.mark.parametrize("shares", [{}, {"a": 0.5}, {"a": 1.5, "b": -0.5}, {"a": 1, "b": 0}])
+def test_shares_out_of_bounds(shares):
+    with pytest.raises(DataError, match="must be positive and sum to 1"):
+        parts_by_hash([Item("a", 0)], shares)
+
+
+def test_a_stable_split_of_few_patients_may_fail_but_says_so():
+    with pytest.raises(DataError, match="no patient of 1 falls into part"):
+        split_by_patient([Item("a", 0), Item("a", 1)], 0.5, stable=True)
+
+
+def test_stable_and_stratified_exclude_each_other():
+    items = [Item("a", 0), Item("b", 0)]
+    with pytest.raises(DataError, match="cannot be stratified"):
+        split_by_patient(items, 0.5, stable=True, stratify=lambda item: item.series)
