@@ -63,12 +63,12 @@ class SameConv2d(nn.Conv2d):
         """Convolve (B, C, H, W)."""
         if self.stride[0] == 1:
             return super().forward(input)
-        vertical = _same_padding(input.shape[2], self.kernel_size[0], self.stride[0])
-        horizontal = _same_padding(input.shape[3], self.kernel_size[1], self.stride[1])
+        vertical = same_padding(input.shape[2], self.kernel_size[0], self.stride[0])
+        horizontal = same_padding(input.shape[3], self.kernel_size[1], self.stride[1])
         return super().forward(functional.pad(input, (*horizontal, *vertical)))
 
 
-def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     """Pixels to add before and after an axis."""
     total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
@@ -195,8 +195,12 @@ class EfficientNetLite(EfficientNetLiteFeatures):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) images in −1..1 → (B, classes) logits."""
-        x = functional.relu6(self._bn1(self._conv_head(super().forward(images))), inplace=True)
-        logits: Tensor = self._fc(self._dropout(x.mean(dim=(2, 3))))
+        return self.classify(super().forward(images))
+
+    def classify(self, maps: Tensor) -> Tensor:
+        """Output of the last block → (B, classes) logits."""
+        x = functional.relu6(self._bn1(self._conv_head(maps)), inplace=True)
+        logits: Tensor = self._fc(self._dropout(x.flatten(2).mean(dim=2)))
         return logits
 
 

@@ -18,9 +18,12 @@ from torch import Tensor, nn
 
 from medvision.errors import ModelError
 from medvision.files import file_sha256
+from medvision.models.backbones.stages import Backbone
 from medvision.models.efficientnet_lite import EfficientNetLite, EfficientNetLiteFeatures, grey_stem
 
 STEM_KEY = "_conv_stem.weight"
+COUNTER = ".num_batches_tracked"
+"""End of a key that older checkpoints lack and nothing needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +93,46 @@ def initialise(features: EfficientNetLiteFeatures, weights: str) -> None:
     features.load_state_dict(chosen)
 
 
+def fill_backbone(backbone: Backbone, name: str, weights: str) -> None:
+    """Fill a whole backbone in place, while it still takes RGB; its head too, where the checkpoint's fits.
+
+    Args:
+        backbone: as `build_backbone` made it.
+        name: of the backbone.
+        weights: `imagenet`, `random` or the path of a checkpoint with the published key names.
+
+    Raises:
+        ModelError: the weights cannot be found, read or trusted, or belong to another architecture.
+    """
+    if weights == "random":
+        initialise_randomly(backbone)
+        return
+    path = imagenet_checkpoint(name) if weights == "imagenet" else Path(weights)
+    checkpoint = read_checkpoint(path)
+    known = backbone.state_dict()
+    needed = {
+        key: tensor
+        for key, tensor in known.items()
+        if not key.startswith(backbone.head) and not key.endswith(COUNTER)
+    }
+    check_keys(needed, checkpoint, known, path)
+    _check_shapes(needed, checkpoint, path)
+    fitting = {key: tensor for key, tensor in checkpoint.items() if tensor.shape == known[key].shape}
+    backbone.load_state_dict(fitting, strict=False)
+
+
 def imagenet_checkpoint(variant: str) -> Path:
     """Path of the ImageNet checkpoint in the installed packages, its SHA-256 checked.
 
     Raises:
         ModelError: the package is not installed, or the file is not the one that was published.
     """
-    packaged = IMAGENET[variant]
+    packaged = IMAGENET.get(variant)
+    if packaged is None:
+        raise ModelError(
+            f"no package holds ImageNet weights of {variant}; give the path of a torchvision checkpoint, "
+            f"or choose {', '.join(IMAGENET)}"
+        )
     try:
         path = Path(str(resources.files(packaged.module))) / packaged.file
     except ModuleNotFoundError as error:
