@@ -36,6 +36,7 @@ CARRIED = (
     "Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "SliceThickness", "KVP", "XRayTubeCurrent",
     "Exposure", "PatientSex", "PatientAge", "StudyDate", "SeriesDescription", "BodyPartExamined",
     "PatientPosition", "FrameOfReferenceUID", "AcquisitionDate", "StudyDescription",
+    "BurnedInAnnotation",
 )  # fmt: skip
 """Keywords of the attributes that travel with a Scan; Accession Number and names are not among them."""
 

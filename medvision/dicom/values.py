@@ -45,6 +45,7 @@ TEXT_TAGS = {
     "PixelSpacing": 0x00280030,
     "RescaleIntercept": 0x00281052,
     "RescaleSlope": 0x00281053,
+    "BurnedInAnnotation": 0x00280301,
     "LossyImageCompression": 0x00282110,
 }
 NUMBER_TAGS = {
