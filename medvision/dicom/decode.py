@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision.dicom.compressed import Stored
 from medvision.dicom.grid import Grid
 from medvision.dicom.headers import NO_RESCALE, Header
-from medvision.dicom.pixels import AIR_HU, PixelError, stored_values, to_hu
-from medvision.dicom.problems import Problem
+from medvision.dicom.pixels import AIR_HU, stored_frames, to_hu
+from medvision.dicom.problems import PixelError, Problem
 from medvision.geometry import Affine
 from medvision.volumes import QualityCheck, Scan, SliceReference
 
@@ -143,14 +144,17 @@ def _read_file(task: list[tuple[Header, int]], hu: NDArray[np.int16], grid: Grid
         return _FileResult("", problem=problem)
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        n_padded = sum(_place(header, data, slot, hu, grid) for header, slot in task)
+        frames = stored_frames([header for header, _ in task], data)
+        n_padded = sum(
+            _place(stored, header, slot, hu, grid)
+            for stored, (header, slot) in zip(frames, task, strict=True)
+        )
     except PixelError as error:
         return _FileResult(sha256, problem=Problem(file.shown, error.reason, str(error)))
     return _FileResult(sha256, n_padded)
 
 
-def _place(header: Header, data: bytes, slot: int, hu: NDArray[np.int16], grid: Grid) -> int:
-    stored = stored_values(header, data)
+def _place(stored: Stored, header: Header, slot: int, hu: NDArray[np.int16], grid: Grid) -> int:
     rescale = header.rescale or NO_RESCALE
     if grid.shear_vox is None:
         return to_hu(stored, rescale, hu[slot])

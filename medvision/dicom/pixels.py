@@ -1,15 +1,17 @@
 """From the bytes of one file to HU.
 
-Native syntaxes are read where they lie; the others go through pydicom's decoder plugins.
+Native syntaxes are read where they lie; the others are decoded by `compressed`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision.dicom.codestreams import Frames
+from medvision.dicom.compressed import COMPRESSED, Stored, clean_unused_bits, decode_frame
 from medvision.dicom.elements import (
     DEFLATED_LITTLE,
     EXPLICIT_BIG,
@@ -20,7 +22,7 @@ from medvision.dicom.elements import (
     inflate,
 )
 from medvision.dicom.headers import Header, PixelEncoding, Rescale
-from medvision.dicom.problems import Reason
+from medvision.dicom.problems import PixelError
 
 AIR_HU = -1024
 """What padding and everything below it become."""
@@ -29,28 +31,15 @@ PADDING_MIN_HU = 3000.0
 """A Pixel Padding Value that means something between these two is tissue: the header is not believed."""
 
 _NATIVE = frozenset([IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED_LITTLE])
-_JPEG = "1.2.840.10008.1.2.4."
-_COMPRESSED = frozenset(
-    [_JPEG + number for number in ("50", "51", "57", "70", "80", "81", "90", "91", "201", "202", "203")]
-    + ["1.2.840.10008.1.2.5"]  # RLE
-)
 _INT16_MAX = 32767
-
-
-class PixelError(Exception):
-    """Pixel Data that cannot be decoded."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
 
 
 def is_decodable(pixels: PixelEncoding) -> bool:
     """Whether there is a decoder for it."""
-    return pixels.transfer_syntax in _NATIVE | _COMPRESSED and pixels.bits_allocated in (8, 16, 32)
+    return pixels.transfer_syntax in _NATIVE | COMPRESSED and pixels.bits_allocated in (8, 16, 32)
 
 
-def stored_values(header: Header, data: bytes) -> NDArray[np.integer]:
+def stored_values(header: Header, data: bytes) -> Stored:
     """Decode one frame.
 
     Args:
@@ -63,17 +52,33 @@ def stored_values(header: Header, data: bytes) -> NDArray[np.integer]:
     Raises:
         PixelError: the bytes cannot be decoded.
     """
-    pixels = header.pixels
+    return next(stored_frames([header], data))
+
+
+def stored_frames(headers: Sequence[Header], data: bytes) -> Iterator[Stored]:
+    """Decode frames of one file, in the order of their headers.
+
+    Args:
+        headers: of the frames wanted, all of this file.
+        data: the whole file.
+
+    Raises:
+        PixelError: the bytes cannot be decoded.
+    """
+    pixels = headers[0].pixels
     if pixels is None or not is_decodable(pixels):
         raise PixelError("unsupported_syntax", f"no decoder for {pixels and pixels.transfer_syntax}")
-    if pixels.transfer_syntax in _NATIVE and pixels.length is not None:
-        return _native(header, pixels, data)
-    return _compressed(header, pixels, data)
+    if pixels.length is None:
+        frames = Frames(data, pixels.offset, pixels.n_frames)
+        for header in headers:
+            yield decode_frame(frames[header.frame], pixels, (header.rows, header.columns))
+    else:
+        plain = _inflate(data) if pixels.deflated else data
+        for header in headers:
+            yield _native(header, pixels, plain)
 
 
-def _native(header: Header, pixels: PixelEncoding, data: bytes) -> NDArray[np.integer]:
-    if pixels.deflated:
-        data = _inflate(data)
+def _native(header: Header, pixels: PixelEncoding, data: bytes) -> Stored:
     kind = "i" if pixels.signed else "u"
     dtype = np.dtype(f"{'>' if pixels.big_endian else '<'}{kind}{pixels.bits_allocated // 8}")
     count = header.rows * header.columns
@@ -81,7 +86,7 @@ def _native(header: Header, pixels: PixelEncoding, data: bytes) -> NDArray[np.in
     if offset + count * dtype.itemsize > len(data):
         raise PixelError("truncated", f"file ends at byte {len(data)}, inside Pixel Data")
     values = np.frombuffer(data, dtype, count, offset).reshape(header.rows, header.columns)
-    return _clean_unused_bits(values.astype(dtype.newbyteorder("="), copy=False), pixels)
+    return clean_unused_bits(values.astype(dtype.newbyteorder("="), copy=False), pixels)
 
 
 def _inflate(data: bytes) -> bytes:
@@ -89,43 +94,6 @@ def _inflate(data: bytes) -> bytes:
         return inflate(data, dataset_start(data))
     except BadElementError as error:
         raise PixelError("bad_pixels", str(error)) from error
-
-
-def _clean_unused_bits(values: NDArray[np.integer], pixels: PixelEncoding) -> NDArray[np.integer]:
-    """Drop bits beyond Bits Stored, which may hold overlays, and extend the sign (PS3.5 8.1.1)."""
-    above = pixels.bits_allocated - 1 - pixels.high_bit
-    unused = pixels.bits_allocated - pixels.bits_stored
-    if unused <= 0 or not 0 <= above <= unused:
-        return values
-    return np.asarray((values << above) >> unused)
-
-
-def _compressed(header: Header, pixels: PixelEncoding, data: bytes) -> NDArray[np.integer]:
-    from pydicom.pixels.decoders.base import get_decoder
-
-    described: dict[str, Any] = {
-        "rows": header.rows,
-        "columns": header.columns,
-        "number_of_frames": pixels.n_frames,
-        "samples_per_pixel": 1,
-        "photometric_interpretation": pixels.photometric or "MONOCHROME2",
-        "bits_allocated": pixels.bits_allocated,
-        "bits_stored": pixels.bits_stored,
-        "pixel_representation": int(pixels.signed),
-        "pixel_keyword": "PixelData",
-    }
-    try:
-        decoder = get_decoder(pixels.transfer_syntax)
-        values, _ = decoder.as_array(data[pixels.offset :], index=header.frame, raw=True, **described)
-    except Exception as error:  # decoders of third parties raise anything
-        raise PixelError("bad_pixels", f"cannot be decoded: {_one_line(error)}") from error
-    if values.shape != (header.rows, header.columns):
-        raise PixelError("bad_pixels", f"decodes to {values.shape}, not {header.rows} × {header.columns}")
-    return np.asarray(values)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def is_believable_padding(rescale: Rescale) -> bool:

@@ -20,6 +20,7 @@ Reason = Literal[
     "bad_archive",  # an archive that is damaged, encrypted or nested too deeply
     "archive_too_large",  # an archive that unpacks to more than is safe
     "unsafe_member",  # an archive member that is a link or device
+    "burned_in",  # patient data may be drawn into the pixels, which de-identification cannot take out
     "series_failed",  # a series whose files are good, but that could not be analysed
 ]
 
@@ -37,3 +38,11 @@ class Problem:
     path: str
     reason: Reason
     detail: str
+
+
+class PixelError(Exception):
+    """Pixel Data that cannot be decoded."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason

@@ -15,8 +15,8 @@ import numpy as np
 
 from medvision.dicom.grid import SAME_POSITION_MM, Grid, distance_along_normal, plan_grid
 from medvision.dicom.headers import NO_RESCALE, Header
-from medvision.dicom.pixels import PixelError, stored_values, to_hu
-from medvision.dicom.problems import Problem
+from medvision.dicom.pixels import stored_values, to_hu
+from medvision.dicom.problems import PixelError, Problem
 from medvision.errors import GeometryError
 
 ORIENTATION_STEP = 2e-3
