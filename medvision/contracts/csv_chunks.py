@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
 
@@ -32,8 +33,20 @@ class Chunk:
     decimal_comma: bool = False
 
 
-def read_chunks(path: Path) -> Iterator[Chunk]:
+OnRagged = Callable[[int, str], None]
+"""Takes the line of a row with more or fewer cells than the header, and what is wrong in words."""
+
+
+def read_chunks(
+    path: Path, *, default_header: Sequence[str] = (), on_ragged: OnRagged | None = None
+) -> Iterator[Chunk]:
     """Yield the rows of a CSV file; the first chunk comes even where there are no rows, for its header.
+
+    Args:
+        path: the file, optionally `.gz`.
+        default_header: names of the first columns of a file whose first line holds none of them.
+        on_ragged: told of rows with more or fewer cells than the header, which are then left out; without it
+            the first one is an error.
 
     Raises:
         ContractError: the file cannot be read, is empty, or a row has more or fewer cells than the header.
@@ -44,12 +57,25 @@ def read_chunks(path: Path) -> Iterator[Chunk]:
             raise ContractError(f"{path} is empty: its first line must be a header")
         delimiter = _delimiter(first)
         header = _header(path, next(csv.reader([first], delimiter=delimiter)))
-        rows = csv.reader(stream, delimiter=delimiter)
+        lines: Iterator[str] = stream
+        if default_header and not set(default_header) & set(header):
+            lines, header = chain([first], stream), _default(default_header, len(header))
+        rows = csv.reader(lines, delimiter=delimiter)
+        offset = 1 if lines is stream else 0
+        tell = on_ragged or partial(_refuse, path)
         while True:
-            chunk = _chunk(path, header, rows, decimal_comma=delimiter == ";")
+            chunk, is_last = _chunk(header, rows, offset, tell, decimal_comma=delimiter == ";")
             yield chunk
-            if len(chunk.lines) < ROWS_PER_CHUNK:
+            if is_last:
                 return
+
+
+def _default(names: Sequence[str], count: int) -> list[str]:
+    return [*names[:count], *(f"column {number}" for number in range(len(names) + 1, count + 1))]
+
+
+def _refuse(path: Path, line: int, words: str) -> None:
+    raise ContractError(f"{path}, line {line}: {words}")
 
 
 @contextmanager
@@ -78,17 +104,22 @@ def _header(path: Path, cells: list[str]) -> list[str]:
     return names
 
 
-def _chunk(path: Path, header: list[str], rows: Iterator[list[str]], *, decimal_comma: bool) -> Chunk:
+def _chunk(
+    header: list[str], rows: Iterator[list[str]], offset: int, on_ragged: OnRagged, *, decimal_comma: bool
+) -> tuple[Chunk, bool]:
+    """The next rows, and whether they are the last ones."""
     lines: list[int] = []
     table: list[list[str]] = []
-    reader = rows
-    for row in islice((row for row in reader if row), ROWS_PER_CHUNK):
-        line = 1 + reader.line_num  # type: ignore[attr-defined]  # a csv.reader; its type is private
+    count = 0
+    for row in islice((row for row in rows if row), ROWS_PER_CHUNK):
+        count += 1
+        line = offset + rows.line_num  # type: ignore[attr-defined]  # a csv.reader; its type is private
         if len(row) != len(header):
-            raise ContractError(f"{path}, line {line}: {len(row)} values under {len(header)} column names")
+            on_ragged(line, f"{len(row)} values under {len(header)} column names")
+            continue
         lines.append(line)
         table.append(row)
     columns: dict[str, Sequence[str]] = dict(
         zip(header, zip(*table, strict=True) if table else [()] * len(header), strict=True)
     )
-    return Chunk(lines, columns, decimal_comma)
+    return Chunk(lines, columns, decimal_comma), count < ROWS_PER_CHUNK

@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 
 from medvision.contracts.places import SCHEMA_SUFFIX, read_contract_file
+from medvision.contracts.violations import PRIVATE, Collect, Violation
 from medvision.errors import ContractError
 
 
@@ -37,8 +38,28 @@ def check_document(document: object, name: str, source: str = "document") -> Non
     instance: Any = document
     error = jsonschema.exceptions.best_match(_validator(name).iter_errors(instance))
     if error is not None:
-        place = error.json_path.removeprefix("$").removeprefix(".") or "top level"
-        raise ContractError(f"{source}: {place}: {error.message[:300]} [schema {name}]")
+        raise ContractError(f"{source}: {_place(error)}: {_words(error)} [{_schema_words(name)}]")
+
+
+def collect_document_violations(document: object, name: str, source: str, found: Collect) -> None:
+    """Check a parsed JSON document and collect all that is wrong."""
+    instance: Any = document
+    for error in _validator(name).iter_errors(instance):
+        found.tell_one(Violation(source, None, _place(error), None, _words(error), _schema_words(name)))
+
+
+def _place(error: jsonschema.exceptions.ValidationError) -> str:
+    return error.json_path.removeprefix("$").removeprefix(".") or "top level"
+
+
+def _words(error: jsonschema.exceptions.ValidationError) -> str:
+    if _place(error).rpartition(".")[2] in PRIVATE:
+        return f"breaks the rule {error.validator}"
+    return error.message[:300]
+
+
+def _schema_words(name: str) -> str:
+    return f"schema {name} {load_schema(name).get('version', '')}".rstrip()
 
 
 @cache

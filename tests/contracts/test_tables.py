@@ -38,6 +38,7 @@ def write(path, rows):
 def test_a_good_table_has_its_rows_counted(tmp_path):
     rejected = SERIES | {
         "status": "rejected",
+        "reasons": "a localiser",
         "spacing_z_mm": "",
         "volume": "",
         "series_instance_uid": "1.2.4",
