@@ -88,6 +88,28 @@ def read_patient_id(store: Path, name: str) -> str:
     return str(_read_sidecar(paths_of(store, name)[1]).get("patient_id", ""))
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What is known of a volume without its voxels."""
+
+    attributes: dict[str, str]
+    checks: tuple[QualityCheck, ...]
+
+
+def read_described(store: Path, name: str) -> Described:
+    """Attributes and checks of a volume.
+
+    Raises:
+        DicomError: there is no sidecar, or it is damaged.
+    """
+    path = paths_of(store, name)[1]
+    known = _read_sidecar(path)
+    try:
+        return Described(dict(known["attributes"]), _checks(known))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DicomError(f"{path} is damaged: {error}; ingest the series again") from error
+
+
 def read_volume(store: Path, name: str) -> Decoded:
     """Read a volume and its sidecar.
 

@@ -7,12 +7,17 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from medvision.evaluation.drift.document import DriftDocument
 from medvision.files import write_text
 from medvision.reporting.report import Report
 from medvision.reporting.run import RunDocument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-DOCUMENTS: dict[str, type[BaseModel]] = {"report.schema.json": Report, "run.schema.json": RunDocument}
+DOCUMENTS: dict[str, type[BaseModel]] = {
+    "drift.schema.json": DriftDocument,
+    "report.schema.json": Report,
+    "run.schema.json": RunDocument,
+}
 
 
 def schema_text(model: type[BaseModel]) -> str:

@@ -28,6 +28,7 @@ OPTIONS = {
         "--workers",
     },
     "evaluate": {"-o", "--out", "--annotations", "--excluded", "--seriesuids", "--bootstrap", "--seed"},
+    "drift": {"-o", "--out", "--limit", "--p-value", "--pixels", "--no-pixels", "--seed"},
     "doctor": set(),
 }
 HEAVY = (
