@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,15 @@ def plane_axes(orientation: Sequence[float]) -> Vectors:
 
 def distance_along_normal(orientation: Sequence[float], position_mm: Sequence[float]) -> float:
     """Image Position (Patient) projected on the normal, in mm; what slices are ordered by."""
-    return float(plane_axes(orientation)[0] @ np.asarray(position_mm))
+    x, y, z = _normal(tuple(orientation))
+    return x * position_mm[0] + y * position_mm[1] + z * position_mm[2]
+
+
+@lru_cache(maxsize=256)
+def _normal(orientation: tuple[float, ...]) -> tuple[float, float, float]:
+    """All slices of a series ask for the same one."""
+    x, y, z = plane_axes(orientation)[0].tolist()
+    return x, y, z
 
 
 def plan_grid(
