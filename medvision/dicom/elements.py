@@ -19,8 +19,10 @@ EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
 MAX_NESTING = 32
 """Sequences inside sequences; real files stay below ten."""
-MAX_INFLATED_BYTES = 2**31
-"""What a deflated Data Set may unpack to."""
+MAX_ELEMENTS = 1_000_000
+"""Elements and items before Pixel Data; an Enhanced CT of 2,000 frames has some 200,000."""
+MAX_INFLATION, INFLATION_ALLOWANCE_BYTES = 100, 2**26
+"""What a deflated Data Set may unpack to: so many times its size, and some more."""
 
 _PREAMBLE_BYTES = 132
 _UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -99,13 +101,14 @@ def inflate(data: bytes, position: int = 0) -> bytes:
     Raises:
         BadElementError: the data are no deflate stream, or unpack to too much.
     """
+    limit = INFLATION_ALLOWANCE_BYTES + MAX_INFLATION * len(data)
     try:
         unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-        unpacked = unpacker.decompress(data[position:], MAX_INFLATED_BYTES)
+        unpacked = unpacker.decompress(data[position:], limit)
     except zlib.error as error:
         raise BadElementError(f"deflated Data Set cannot be unpacked: {error}") from error
     if unpacker.unconsumed_tail:
-        raise BadElementError(f"deflated Data Set unpacks to more than {MAX_INFLATED_BYTES} bytes")
+        raise BadElementError(f"deflated Data Set unpacks to more than {limit} bytes")
     return unpacked
 
 
@@ -138,6 +141,7 @@ class _Walker:
         self.data = data
         self.explicit = explicit
         self.values: dict[int, bytes] = {}
+        self._n_elements = 0
         self._tag = struct.Struct(order + "HH")
         self._short = struct.Struct(order + "H")
         self._long = struct.Struct(order + "I")
@@ -166,6 +170,9 @@ class _Walker:
 
     def _header(self, position: int, *, explicit: bool) -> tuple[int, int, int]:
         """Tag, where the value starts, its length."""
+        self._n_elements += 1
+        if self._n_elements > MAX_ELEMENTS:
+            raise BadElementError(f"the header has more than {MAX_ELEMENTS} elements")
         try:
             group, element = self._tag.unpack_from(self.data, position)
             tag = group << 16 | element

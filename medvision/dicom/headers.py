@@ -23,6 +23,10 @@ MAX_HEADER_BYTES = 2**28
 """A header longer than this is no header (an Enhanced CT of 2,000 frames needs some 10 MiB)."""
 MAX_MATRIX = 8192
 """Largest Rows or Columns that is believed."""
+MAX_EXPANSION, EXPANSION_ALLOWANCE_BYTES = 1000, 2**24
+"""What a compressed file may unpack to: so many times its size and some more (an empty slice is tiny)."""
+MAX_SURPLUS_BYTES = 2**26
+"""What may follow the header beyond twice the pixels: the whole file is read when it is decoded."""
 PIXEL_SPACING_MM = (0.01, 20.0)
 MAX_POSITION_MM = 1e5
 MAX_SLOPE, MAX_INTERCEPT = 1e3, 1e5
@@ -193,7 +197,7 @@ def _interpret(file: SourceFile, elements: Elements) -> Header | Problem | None:
         instance_number=text.integer("InstanceNumber"),
         temporal_position=text.integer("TemporalPositionIdentifier"),
         acquisition_time=text["AcquisitionTime"],
-        lossy=text["LossyImageCompression"] == "01",
+        lossy=_is_lossy(text["LossyImageCompression"], elements.transfer_syntax),
         pixels=pixels,
         rescale=believable_rescale(text.decimal("RescaleSlope"), text.decimal("RescaleIntercept"), padding),
         padding=padding,
@@ -252,6 +256,17 @@ def _pixel_encoding(elements: Elements, text: Texts) -> PixelEncoding | None:
     )
 
 
+_ALWAYS_LOSSY = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 81))
+_PERHAPS_LOSSY = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (91, 203))
+
+
+def _is_lossy(declared: str, transfer_syntax: str) -> bool:
+    """Lossy Image Compression (0028,2110), or the Transfer Syntax where the header does not deny it."""
+    if declared == "01" or transfer_syntax in _ALWAYS_LOSSY:
+        return True
+    return declared != "00" and transfer_syntax in _PERHAPS_LOSSY
+
+
 def _padding(numbers: Numbers) -> tuple[int, int] | None:
     """Pixel Padding Value to Range Limit, as stored values: 63536 in a signed image means −2000."""
     value = numbers.find("PixelPaddingValue")
@@ -264,16 +279,30 @@ def _padding(numbers: Numbers) -> tuple[int, int] | None:
 
 
 def _pixel_problem(header: Header) -> Problem | None:
-    """Headers that promise what the file cannot hold."""
-    pixels, shown = header.pixels, header.file.shown
-    if pixels is None or pixels.samples_per_pixel != 1:
+    """Headers that promise what the file cannot hold, files that hold much more than was promised."""
+    pixels = header.pixels
+    if pixels is None:
         return None
-    if not (0 < header.rows <= MAX_MATRIX and 0 < header.columns <= MAX_MATRIX):
-        return Problem(shown, "bad_header", f"Rows {header.rows} × Columns {header.columns}")
-    if pixels.length is None or pixels.deflated:
+    problem = _size_problem(header, pixels)
+    if problem is None:
         return None
-    wanted = header.rows * header.columns * pixels.n_frames * pixels.bits_allocated // 8
-    found = min(pixels.length, header.file.size - pixels.offset)
-    if found < wanted:
-        return Problem(shown, "truncated", f"Pixel Data holds {found} of {wanted} bytes")
+    reason, detail = problem
+    return Problem(header.file.shown, reason, detail)
+
+
+def _size_problem(header: Header, pixels: PixelEncoding) -> tuple[Reason, str] | None:
+    gray = pixels.samples_per_pixel == 1
+    if gray and not (0 < header.rows <= MAX_MATRIX and 0 < header.columns <= MAX_MATRIX):
+        return "bad_header", f"Rows {header.rows} × Columns {header.columns}"
+    n_samples = header.rows * header.columns * pixels.samples_per_pixel * pixels.n_frames
+    wanted = n_samples * pixels.bits_allocated // 8
+    size = header.file.size - (0 if pixels.deflated else pixels.offset)
+    if size > 2 * wanted + MAX_SURPLUS_BYTES:
+        return "bad_header", f"{size} bytes follow the header, which promises {wanted}"
+    packed = pixels.length is None or pixels.deflated
+    if gray and packed and wanted > MAX_EXPANSION * size + EXPANSION_ALLOWANCE_BYTES:
+        return "bad_header", f"{size} bytes cannot hold the {wanted} promised"
+    found = size if pixels.length is None else min(pixels.length, size)
+    if gray and not packed and found < wanted:
+        return "truncated", f"Pixel Data holds {found} of {wanted} bytes"
     return None

@@ -110,7 +110,8 @@ def test_refuses_sequences_nested_beyond_reason():
 
 
 def test_a_deflate_bomb_is_refused(monkeypatch):
-    monkeypatch.setattr("medvision.dicom.elements.MAX_INFLATED_BYTES", 1000)
+    monkeypatch.setattr("medvision.dicom.elements.INFLATION_ALLOWANCE_BYTES", 1000)
+    monkeypatch.setattr("medvision.dicom.elements.MAX_INFLATION", 0)
     data = encode(Slices(rows=64, columns=64).dataset(0), DeflatedExplicitVRLittleEndian)
     with pytest.raises(BadElementError, match="unpacks to more"):
         read_elements(data, {ROWS})
