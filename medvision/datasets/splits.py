@@ -186,7 +186,7 @@ def _unit(patient: str, seed: int) -> float:
 
 def _part_of(unit: float, shares: Mapping[str, float]) -> str:
     """The last part begins at 0, so that a patient of the smaller, later parts stays when they grow."""
-    border, names = 0.0, list(reversed(shares))
+    border, names = 0.0, list(shares)[::-1]
     for name in names[:-1]:
         border += shares[name]
         if unit < border:
