@@ -14,6 +14,7 @@ from medvision.dicom.decode import Decoded
 from medvision.dicom.nifti import read_nifti, write_nifti
 from medvision.errors import DataError, DicomError, OutputError
 from medvision.files import write_text
+from medvision.geometry import Affine
 from medvision.volumes import QualityCheck, SliceReference
 
 STORE_VERSION = 1
@@ -110,6 +111,20 @@ def read_described(store: Path, name: str) -> Described:
         raise DicomError(f"{path} is damaged: {error}; ingest the series again") from error
 
 
+def read_grid(store: Path, name: str) -> tuple[Affine, tuple[SliceReference, ...]]:
+    """Affine to LPS mm and slices of a volume, without its voxels.
+
+    Raises:
+        DicomError: there is no sidecar, or it is damaged.
+    """
+    path = paths_of(store, name)[1]
+    known = _read_sidecar(path)
+    try:
+        return np.array(known["affine_lps_mm"], np.float64).reshape(4, 4), _slices(known)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DicomError(f"{path} is damaged: {error}; ingest the series again") from error
+
+
 def read_volume(store: Path, name: str) -> Decoded:
     """Read a volume and its sidecar.
 
@@ -137,6 +152,10 @@ def _checks(known: dict[str, Any]) -> tuple[QualityCheck, ...]:
     return tuple(QualityCheck(**check) for check in known["checks"])
 
 
+def _slices(known: dict[str, Any]) -> tuple[SliceReference, ...]:
+    return tuple(SliceReference(uid, number) for uid, number in known["slices"])
+
+
 def _decoded(known: dict[str, Any], hu: NDArray[np.int16]) -> Decoded:
     """The sidecar keeps the affine in double precision, NIfTI does not."""
     return Decoded(
@@ -146,7 +165,7 @@ def _decoded(known: dict[str, Any], hu: NDArray[np.int16]) -> Decoded:
         patient_id=known["patient_id"],
         hu=hu,
         affine=np.array(known["affine_lps_mm"], np.float64),
-        slices=tuple(SliceReference(uid, number) for uid, number in known["slices"]),
+        slices=_slices(known),
         attributes=known["attributes"],
         checks=_checks(known),
         input_sha256=known["input_sha256"],
