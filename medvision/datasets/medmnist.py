@@ -1,8 +1,8 @@
 """MedMNIST and MedMNIST+ files (`.npz`), 2D and 3D, with their own splits.
 
 Yang et al.: MedMNIST v2, Scientific Data 10:41 (2023); https://medmnist.com. Each file holds `train_images`,
-`train_labels`, `val_images`, …: uint8 images (N, S, S), (N, S, S, 3) or (N, S, S, S) and labels (N, L), L above
-1 for a multi-label task. Files of larger images end in `_64`, `_128` or `_224`. Nothing is unpickled.
+`train_labels`, `val_images`, …: uint8 images (N, S, S), (N, S, S, 3) or (N, S, S, S) and labels (N, L), where
+L is above 1 for multi-label tasks. Files of larger images end in `_64`, `_128`, `_224`. Nothing is unpickled.
 """
 
 from __future__ import annotations

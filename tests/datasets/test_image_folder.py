@@ -15,14 +15,9 @@ from medvision.errors import ConfigError, DataError, NothingToDoError
 RANDOM = np.random.default_rng(0)
 
 
-def picture(path, mode="RGB", size=(7, 5)):
+def picture(path):
     path.parent.mkdir(parents=True, exist_ok=True)
-    channels = len(Image.new(mode, (1, 1)).getbands())
-    pixels = RANDOM.integers(0, 256, (size[1], size[0], channels), dtype=np.uint8).squeeze()
-    Image.fromarray(pixels, mode).save(path) if mode != "P" else Image.fromarray(pixels).convert("P").save(
-        path
-    )
-    return pixels
+    Image.fromarray(RANDOM.integers(0, 256, (5, 7, 3), dtype=np.uint8)).save(path)
 
 
 @pytest.fixture
