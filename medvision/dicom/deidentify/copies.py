@@ -1,0 +1,140 @@
+"""De-identified DICOM copies of the images behind a volume, so that results refer to images that exist.
+
+STORE/dicom/<series UID>/<SOP instance UID>.dcm      each whole or not at all
+STORE/dicom/<name of the volume>.json                written last: of which input, what happened
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medvision.config.deidentification import DeidentificationConfig
+from medvision.dicom.deidentify.attributes import new_uid, patient_of
+from medvision.dicom.deidentify.audit import Audit
+from medvision.dicom.deidentify.dataset import deidentify
+from medvision.dicom.deidentify.elements import NOT_READABLE
+from medvision.dicom.deidentify.key import DeidentificationKey, is_uid
+from medvision.dicom.entries import SeriesEntry
+from medvision.errors import DataError, OutputError
+from medvision.files import make_folder, write_text, write_whole
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+log = logging.getLogger(__name__)
+
+COPIES = "dicom"
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """What was written of one volume's images.
+
+    Attributes:
+        n_files: copies written.
+        n_left_out: files that pydicom cannot read or that may not be copied.
+        audit: what happened to their attributes.
+    """
+
+    n_files: int
+    n_left_out: int
+    audit: Audit
+
+
+def write_copies(
+    entry: SeriesEntry,
+    name: str,
+    digest: str,
+    folder: Path,
+    key: DeidentificationKey,
+    config: DeidentificationConfig,
+) -> Copies:
+    """Copy every image of a stack; what an earlier run copied of the same input stays.
+
+    Args:
+        entry: the stack.
+        name: the volume's name in the STORE.
+        digest: stands for the input in the sidecar.
+        folder: STORE/dicom.
+        key: the secret.
+        config: the options.
+
+    Raises:
+        OutputError: a copy cannot be written.
+    """
+    record = folder / f"{name}.json"
+    if (known := _known(record, digest)) is not None:
+        return known
+    record.unlink(missing_ok=True)
+    first = entry.stack.headers[0]
+    series = make_folder(folder / new_uid(first.series_instance_uid, "SeriesInstanceUID", key, config))
+    patient, audit = patient_of(first.patient_id, first.study_instance_uid), Audit()
+    copying = _Copying(series, patient, key, config, audit)
+    done = [copying.copy(path) for path in dict.fromkeys(h.file.path for h in entry.stack.headers)]
+    copies = Copies(sum(done), len(done) - sum(done), audit)
+    if copies.n_left_out:
+        log.warning("%s: %d images could not be copied", name, copies.n_left_out)
+    write_text(record, json.dumps(_describe(copies, digest), indent=1) + "\n")
+    return copies
+
+
+@dataclass(frozen=True, slots=True)
+class _Copying:
+    """What all images of one stack have in common."""
+
+    folder: Path
+    patient: str
+    key: DeidentificationKey
+    config: DeidentificationConfig
+    audit: Audit
+
+    def copy(self, path: Path) -> bool:
+        """Copy one image; False where it cannot be read or may not be copied."""
+        counts = Audit()
+        made = self._read(path, counts)
+        uid = str(made.get("SOPInstanceUID", "")) if made is not None else ""
+        if made is None or not is_uid(uid):
+            return False
+        try:
+            with write_whole(self.folder / f"{uid}.dcm") as aside:
+                made.save_as(aside, enforce_file_format=True)
+        except OSError as error:
+            raise OutputError(f"cannot write to {self.folder}: {error.strerror}; free space") from error
+        except NOT_READABLE:
+            return False
+        self.audit.merge(counts)
+        return True
+
+    def _read(self, path: Path, counts: Audit) -> Dataset | None:
+        import pydicom
+        from pydicom.errors import InvalidDicomError
+
+        try:
+            read = pydicom.dcmread(path, force=True)
+            return deidentify(read, self.key, self.config, patient=self.patient, audit=counts)
+        except (InvalidDicomError, DataError, *NOT_READABLE):
+            return None
+
+
+def _describe(copies: Copies, digest: str) -> dict[str, Any]:
+    return {
+        "input": digest,
+        "n_files": copies.n_files,
+        "n_left_out": copies.n_left_out,
+        "attributes": copies.audit.as_rows(),
+    }
+
+
+def _known(record: Path, digest: str) -> Copies | None:
+    """What an earlier run did with the same input."""
+    try:
+        known = json.loads(record.read_text(encoding="utf-8"))
+        if known["input"] != digest:
+            return None
+        return Copies(known["n_files"], known["n_left_out"], Audit.from_rows(known["attributes"]))
+    except (OSError, ValueError, LookupError, TypeError):
+        return None

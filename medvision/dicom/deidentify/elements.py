@@ -1,0 +1,79 @@
+"""Reading the elements of a Data Set that may be broken, and judging those that table E.1-1 does not name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from medvision.config.deidentification import DeidentificationConfig
+from medvision.dicom.deidentify.actions import Action
+from medvision.dicom.deidentify.table import rules
+
+if TYPE_CHECKING:
+    from pydicom.dataelem import DataElement
+    from pydicom.dataset import Dataset
+
+NOT_READABLE = (ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError,
+                RecursionError, TypeError, ValueError)  # fmt: skip
+"""What pydicom raises when a value is not what its Value Representation says."""
+
+_BYTES = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
+_TEXT = frozenset(("AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"))
+_DATES = frozenset(("DA", "DT", "TM"))
+_FREE_TEXT = frozenset(("AE", "LT", "PN", "ST", "UC", "UR", "UT"))
+_OF_DICOM_ITSELF = ("ClassUID", "SyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID")
+_IMAGE_GROUPS = (0x0028, 0x7FE0)
+"""Groups whose bytes are pixels and look-up tables."""
+
+
+def read_element(dataset: Dataset, tag: int) -> DataElement | None:
+    """An element with its value decoded; None where the value cannot be read."""
+    try:
+        element = dataset[tag]
+        return element if dictionary_vr(tag) != "SQ" or element.VR == "SQ" else None
+    except NOT_READABLE:
+        return None
+
+
+def read_text(dataset: Dataset, tag: int) -> str:
+    """One text value, stripped; empty where it is absent or cannot be read."""
+    element = read_element(dataset, tag) if tag in dataset else None
+    return "" if element is None or element.value is None else str(element.value).strip(" \0")
+
+
+def dictionary_vr(tag: int) -> str:
+    """Value Representation in PS3.6, the first of several; empty for attributes that are not in it."""
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
+    return dictionary_VR(tag).split(" or ")[0] if dictionary_has_tag(tag) else ""
+
+
+def keyword_of(tag: int) -> str:
+    """Keyword in table E.1-1 or PS3.6; empty for attributes that stand in neither."""
+    from pydicom.datadict import keyword_for_tag
+
+    rule = rules().get(tag)
+    return rule.keyword if rule else keyword_for_tag(tag)
+
+
+def has_expected_kind(element: DataElement) -> bool:
+    """Whether text is where PS3.6 has text, bytes where it has bytes, numbers where it has numbers."""
+    expected = dictionary_vr(int(element.tag))
+    kinds = [(vr in _BYTES, vr in _TEXT, vr == "SQ") for vr in (expected, str(element.VR))]
+    return kinds[0] == kinds[1]
+
+
+def action_beyond_table(element: DataElement, keyword: str, config: DeidentificationConfig) -> Action:
+    """What happens to an attribute of PS3.6 without a row: the table's editors add those that they meet late.
+
+    Dates, names, addresses and free text go as their neighbours in the table do, UIDs of instances are
+    replaced, and what is no text stays.
+    """
+    vr, group = dictionary_vr(int(element.tag)), element.tag.group
+    if vr in _DATES:
+        return Action.SHIFT if config.dates == "shift" else Action.REMOVE
+    if vr == "UI":
+        known = keyword.endswith(_OF_DICOM_ITSELF) or "SOPClasses" in keyword or config.retain_uids
+        return Action.KEEP if known else Action.UID
+    if vr in _FREE_TEXT or (vr in ("OB", "UN") and group not in _IMAGE_GROUPS):
+        return Action.REMOVE
+    return Action.KEEP
