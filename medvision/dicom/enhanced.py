@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from medvision.dicom.headers import (
-    ENHANCED_CT_STORAGE,
+    ENHANCED_CT_CLASSES,
     Header,
     Rescale,
     believable_position,
@@ -23,8 +23,8 @@ MAX_FRAMES = 10_000
 
 
 def is_enhanced(header: Header) -> bool:
-    """Whether the file is an Enhanced CT Image."""
-    return header.sop_class_uid == ENHANCED_CT_STORAGE and header.pixels is not None
+    """Whether the file is an Enhanced CT Image, or one made of single images (Legacy Converted)."""
+    return header.sop_class_uid in ENHANCED_CT_CLASSES and header.pixels is not None
 
 
 def split_frames(header: Header) -> list[Header] | Problem:

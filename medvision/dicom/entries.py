@@ -144,7 +144,7 @@ def _read(entry: SeriesEntry, threads: int | None) -> tuple[Decoded, tuple[Probl
         voxels = read_voxels(headers, grid, threads)
         checks = [gaps(grid) if check.name == gaps(grid).name else check for check in checks]
         checks.append(_damaged(len(problems)))
-    checks += look_at_voxels(voxels.hu, voxels.padded_fraction, rescaled=headers[0].rescale is not None)
+    checks += look_at_voxels(voxels.hu, grid.affine, voxels.padded_fraction, headers)
     if status_of(checks) == "rejected":
         raise RejectedSeriesError(f"series {entry.name} is rejected: {reasons_of(checks)}", problems)
     return _decoded(entry.name, headers, grid, voxels, tuple(checks)), problems

@@ -34,6 +34,9 @@ MAX_SLOPE, MAX_INTERCEPT = 1e3, 1e5
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2.1"
+LEGACY_CONVERTED_CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2.2"
+ENHANCED_CT_CLASSES = frozenset([ENHANCED_CT_STORAGE, LEGACY_CONVERTED_CT_STORAGE])
+CT_SOP_CLASSES = ENHANCED_CT_CLASSES | {CT_IMAGE_STORAGE}
 MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 
 CARRIED = (
@@ -123,6 +126,10 @@ class Header:
     rescale: Rescale | None
     padding: tuple[int, int] | None
     attributes: tuple[tuple[str, str], ...]
+    modality_stated: bool = True  # False where the SOP Class alone says that it is CT
+    rescale_type: str = ""
+    trigger_time: str = ""
+    contrast_agent: bool = False  # whether one is named; what it is called stays in the file
 
 
 def has_geometry(header: Header) -> bool:
@@ -183,7 +190,7 @@ def _interpret(file: SourceFile, elements: Elements) -> Header | Problem | None:
         series_instance_uid=text["SeriesInstanceUID"],
         study_instance_uid=text["StudyInstanceUID"],
         patient_id=text["PatientID"],
-        modality=text["Modality"] or ("CT" if sop_class == CT_IMAGE_STORAGE else ""),
+        modality=text["Modality"] or ("CT" if sop_class in CT_SOP_CLASSES else ""),
         image_type=tuple(part.strip().upper() for part in text["ImageType"].split("\\")),
         frame_of_reference_uid=text["FrameOfReferenceUID"],
         rows=numbers.get("Rows", 0),
@@ -202,6 +209,10 @@ def _interpret(file: SourceFile, elements: Elements) -> Header | Problem | None:
         rescale=believable_rescale(text.decimal("RescaleSlope"), text.decimal("RescaleIntercept"), padding),
         padding=padding,
         attributes=tuple((keyword, text[keyword]) for keyword in CARRIED if text[keyword]),
+        modality_stated=bool(text["Modality"]),
+        rescale_type=text["RescaleType"].upper(),
+        trigger_time=text["TriggerTime"],
+        contrast_agent=bool(text["ContrastBolusAgent"]),
     )
     return _pixel_problem(header) or header
 

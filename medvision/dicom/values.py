@@ -25,8 +25,10 @@ TEXT_TAGS = {
     "PatientSex": 0x00100040,
     "PatientAge": 0x00101010,
     "BodyPartExamined": 0x00180015,
+    "ContrastBolusAgent": 0x00180010,
     "SliceThickness": 0x00180050,
     "KVP": 0x00180060,
+    "TriggerTime": 0x00181060,
     "GantryDetectorTilt": 0x00181120,
     "XRayTubeCurrent": 0x00181151,
     "Exposure": 0x00181152,
@@ -45,6 +47,7 @@ TEXT_TAGS = {
     "PixelSpacing": 0x00280030,
     "RescaleIntercept": 0x00281052,
     "RescaleSlope": 0x00281053,
+    "RescaleType": 0x00281054,
     "BurnedInAnnotation": 0x00280301,
     "LossyImageCompression": 0x00282110,
 }

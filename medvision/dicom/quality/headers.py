@@ -1,26 +1,19 @@
-"""What is looked at in a stack, in words a radiographer understands, each with its value and limit."""
+"""All checks that need no pixels."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from medvision.dicom.grid import MAX_MISSING, Grid
 from medvision.dicom.headers import CT_IMAGE_STORAGE, ENHANCED_CT_STORAGE, Header
-from medvision.dicom.pixels import AIR_HU, is_believable_padding, is_decodable
+from medvision.dicom.pixels import is_believable_padding, is_decodable
+from medvision.dicom.quality.check import make_check
 from medvision.dicom.stacks import Stack
 from medvision.geometry import spacing_mm
-from medvision.volumes import QualityCheck, Verdict
+from medvision.volumes import QualityCheck
 
 MAX_SPACING_MM = 3.0
 MAX_THICKNESS_MM = 3.0
 MIN_COVERAGE_MM = 180.0
 MIN_MATRIX = 256
-AIR_BELOW_HU, SOFT_TISSUE_HU = -800, (-150, 150)
-MIN_AIR, MIN_SOFT_TISSUE = 0.02, 0.02
-"""Smallest fractions of voxels that are air (or lung) and soft tissue in a CT of a body."""
-MAX_PADDING = 0.6
-_SAMPLING = 4
 
 _PROJECTIONS = (
     "MIP",
@@ -54,11 +47,6 @@ def look_at_headers(stack: Stack, grid: Grid | None, min_slices: int) -> list[Qu
     return checks
 
 
-def _check(name: str, value: str, limit: str, message: str = "", verdict: Verdict = "warn") -> QualityCheck:
-    """A check with a message has the verdict given, one without is ok."""
-    return QualityCheck(name, verdict if message else "ok", value, limit, message)
-
-
 def _kind(header: Header) -> QualityCheck:
     modality = header.modality or "unknown modality"
     message = ""
@@ -74,24 +62,26 @@ def _kind(header: Header) -> QualityCheck:
         message = "holds colour pictures, not HU"
     elif header.pixels.n_frames != 1 and header.sop_class_uid != ENHANCED_CT_STORAGE:
         message = f"holds {header.pixels.n_frames} frames without their positions"
-    return _check("modality", modality, "CT", message, "reject")
+    return make_check("modality", modality, "CT", message, "reject")
 
 
 def _image_type(header: Header) -> QualityCheck:
     value, limit = "\\".join(header.image_type), "original axial images"
     derived = header.image_type[:1] == ("DERIVED",)
     if "LOCALIZER" in header.image_type:
-        return _check("image type", value, limit, "is a localiser (scout view)", "reject")
+        return make_check("image type", value, limit, "is a localiser (scout view)", "reject")
     words = [word for part in header.image_type[2:] for word in (part, *part.split())]
     if derived and any(word in _PROJECTIONS for word in words):
-        return _check(
+        return make_check(
             "image type", value, limit, "was made from another series (MPR, MIP or the like)", "reject"
         )
     if derived and header.image_type[1:2] == ("SECONDARY",):
         if header.image_type[2:3] not in ((), ("AXIAL",)):
-            return _check("image type", value, limit, "is a secondary picture of another series", "reject")
-        return _check("image type", value, limit, "images were processed after reconstruction")
-    return _check("image type", value, limit)
+            return make_check(
+                "image type", value, limit, "is a secondary picture of another series", "reject"
+            )
+        return make_check("image type", value, limit, "images were processed after reconstruction")
+    return make_check("image type", value, limit)
 
 
 def _encoding(header: Header) -> QualityCheck:
@@ -100,66 +90,66 @@ def _encoding(header: Header) -> QualityCheck:
     if header.pixels is not None and not is_decodable(header.pixels):
         bits = header.pixels.bits_allocated
         message = f"pixel data in Transfer Syntax {syntax or 'unknown'} with {bits} bits cannot be decoded"
-    return _check("encoding", syntax, "a Transfer Syntax with a decoder", message, "reject")
+    return make_check("encoding", syntax, "a Transfer Syntax with a decoder", message, "reject")
 
 
 def _number_of_slices(stack: Stack, min_slices: int) -> QualityCheck:
     n_slices = len(stack.headers)
     message = f"has too few slices: {n_slices} (at least {min_slices})" if n_slices < min_slices else ""
-    return _check("number of slices", str(n_slices), f"at least {min_slices}", message, "reject")
+    return make_check("number of slices", str(n_slices), f"at least {min_slices}", message, "reject")
 
 
 def _duplicates(stack: Stack) -> QualityCheck:
     if stack.clashes:
         places = ", ".join(f"{place:.1f}" for place in stack.clashes[:5])
         message = f"differing slices lie at the same place ({places} mm)"
-        return _check("repeated positions", str(len(stack.clashes)), "none", message, "reject")
+        return make_check("repeated positions", str(len(stack.clashes)), "none", message, "reject")
     message = (
         f"files left out because they repeat a slice: {stack.n_duplicates}" if stack.n_duplicates else ""
     )
-    return _check("duplicate slices", str(stack.n_duplicates), "none", message)
+    return make_check("duplicate slices", str(stack.n_duplicates), "none", message)
 
 
 def _rescale(header: Header) -> QualityCheck:
     if header.rescale is None:
         message = "has no usable Rescale Slope and Intercept: values taken as HU"
-        return _check("rescale", "absent", "present", message)
-    return _check("rescale", f"× {header.rescale.slope:g} + {header.rescale.intercept:g}", "present")
+        return make_check("rescale", "absent", "present", message)
+    return make_check("rescale", f"× {header.rescale.slope:g} + {header.rescale.intercept:g}", "present")
 
 
 def _padding_value(header: Header) -> QualityCheck:
     padding = header.rescale.padding if header.rescale else None
     if header.rescale is None or is_believable_padding(header.rescale):
-        return _check("padding value", str(padding[0]) if padding else "absent", "outside tissue")
+        return make_check("padding value", str(padding[0]) if padding else "absent", "outside tissue")
     message = f"Pixel Padding Value {padding and padding[0]} means tissue and is not believed"
-    return _check("padding value", str(padding and padding[0]), "outside tissue", message)
+    return make_check("padding value", str(padding and padding[0]), "outside tissue", message)
 
 
 def _lossy(stack: Stack) -> QualityCheck:
     n_lossy = sum(header.lossy for header in stack.headers)
     message = "images were compressed with loss: fine texture may be gone" if n_lossy else ""
-    return _check("compression", f"{n_lossy} lossy images", "lossless", message)
+    return make_check("compression", f"{n_lossy} lossy images", "lossless", message)
 
 
 def _photometric(header: Header) -> QualityCheck:
     value = header.pixels.photometric if header.pixels else ""
     inverted = value == "MONOCHROME1"
     message = "is stored for inverted display: check that air is dark" if inverted else ""
-    return _check("photometric interpretation", value, "MONOCHROME2", message)
+    return make_check("photometric interpretation", value, "MONOCHROME2", message)
 
 
 def _thickness(header: Header) -> QualityCheck:
     thickness = header.slice_thickness_mm
     if thickness is None:
-        return _check("slice thickness", "unknown", f"at most {MAX_THICKNESS_MM:g} mm")
+        return make_check("slice thickness", "unknown", f"at most {MAX_THICKNESS_MM:g} mm")
     message = "slices are thick: small nodules can be missed" if thickness > MAX_THICKNESS_MM else ""
-    return _check("slice thickness", f"{thickness:g} mm", f"at most {MAX_THICKNESS_MM:g} mm", message)
+    return make_check("slice thickness", f"{thickness:g} mm", f"at most {MAX_THICKNESS_MM:g} mm", message)
 
 
 def _matrix(header: Header) -> QualityCheck:
     low = min(header.rows, header.columns) < MIN_MATRIX
     message = "the image matrix is small: details are coarse" if low else ""
-    return _check(
+    return make_check(
         "matrix", f"{header.rows} × {header.columns}", f"at least {MIN_MATRIX} × {MIN_MATRIX}", message
     )
 
@@ -167,55 +157,22 @@ def _matrix(header: Header) -> QualityCheck:
 def _spacing(grid: Grid) -> QualityCheck:
     spacing = spacing_mm(grid.affine)[0]
     message = "slices lie far apart: small nodules can be missed" if spacing > MAX_SPACING_MM else ""
-    return _check("slice spacing", f"{spacing:.3g} mm", f"at most {MAX_SPACING_MM:g} mm", message)
+    return make_check("slice spacing", f"{spacing:.3g} mm", f"at most {MAX_SPACING_MM:g} mm", message)
 
 
 def _coverage(grid: Grid) -> QualityCheck:
     coverage = spacing_mm(grid.affine)[0] * grid.shape[0]
     message = "the scan is short: the lungs may not be covered" if coverage < MIN_COVERAGE_MM else ""
-    return _check("coverage", f"{coverage:.0f} mm", f"at least {MIN_COVERAGE_MM:g} mm", message)
+    return make_check("coverage", f"{coverage:.0f} mm", f"at least {MIN_COVERAGE_MM:g} mm", message)
 
 
 def gaps(grid: Grid) -> QualityCheck:
     """Missing slices, and where."""
     places = ", ".join(f"{grid.position_mm(slot):.1f}" for slot in grid.missing)
     message = f"slices are missing and were interpolated at {places} mm" if grid.missing else ""
-    return _check("missing slices", str(len(grid.missing)), f"at most {MAX_MISSING}", message)
+    return make_check("missing slices", str(len(grid.missing)), f"at most {MAX_MISSING}", message)
 
 
 def _tilt(grid: Grid) -> QualityCheck:
     message = "the gantry was tilted: slices were sheared onto a straight grid" if grid.tilt_degrees else ""
-    return _check("gantry tilt", f"{grid.tilt_degrees:.1f}°", "none", message)
-
-
-def look_at_voxels(hu: NDArray[np.int16], padded_fraction: float, *, rescaled: bool) -> list[QualityCheck]:
-    """Checks that need HU.
-
-    Args:
-        hu: int16, slices × rows × columns.
-        padded_fraction: voxels that were padding, of all.
-        rescaled: False where the header had no rescale, so that values that are no HU mean rejection.
-    """
-    sample = hu[::_SAMPLING, ::_SAMPLING, ::_SAMPLING]
-    sample = sample[sample > AIR_HU]
-    return [_plausible(sample, rescaled=rescaled), _padding_ring(padded_fraction)]
-
-
-def _plausible(sample: NDArray[np.int16], *, rescaled: bool) -> QualityCheck:
-    count = max(sample.size, 1)
-    air = np.count_nonzero(sample < AIR_BELOW_HU) / count
-    low, high = SOFT_TISSUE_HU
-    soft = np.count_nonzero((sample >= low) & (sample <= high)) / count
-    message = ""
-    if air < MIN_AIR:
-        message = "hardly any voxel is air or lung: is this a chest, are these HU?"
-    if soft < MIN_SOFT_TISSUE:
-        message = "hardly any voxel is soft tissue: is this a body, are these HU?"
-    limit = f"air at least {MIN_AIR:.0%}, soft tissue at least {MIN_SOFT_TISSUE:.0%}"
-    verdict: Verdict = "warn" if rescaled else "reject"
-    return _check("HU", f"air {air:.0%}, soft tissue {soft:.0%}", limit, message, verdict)
-
-
-def _padding_ring(fraction: float) -> QualityCheck:
-    message = "most of the picture is padding" if fraction > MAX_PADDING else ""
-    return _check("padding", f"{fraction:.0%}", f"at most {MAX_PADDING:.0%}", message)
+    return make_check("gantry tilt", f"{grid.tilt_degrees:.1f}°", "none", message)

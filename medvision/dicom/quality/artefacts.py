@@ -1,0 +1,91 @@
+"""Motion and metal."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.dicom.quality.check import make_check
+from medvision.dicom.quality.chest import Chest, Hu
+from medvision.dicom.quality.values import Noise
+from medvision.geometry import Affine, spacing_mm
+from medvision.volumes import QualityCheck
+
+ROW_MM, COLUMN_MM = 6.0, 3.0
+"""Sampling within a slice; along the scan every slice counts."""
+MAX_STEP = 1.5
+"""How much more two neighbouring slices may differ than the pairs around them do."""
+NEIGHBOURS = 4
+STEP_HU = (-1000, 200)
+"""Bone and contrast medium do not decide; air is air."""
+METAL_HU, MAX_METAL_ML = 2500, 0.5
+"""Bone ends below 2,000 HU; many scanners end at 3,071."""
+STREAKED = 1.5
+"""So much noisier is the tissue beside metal where there are streaks."""
+
+
+def sample_slices(hu: Hu, affine: Affine) -> tuple[Hu, float]:
+    """Every slice as it was acquired, sampled in its plane; and the volume in ml of a sample."""
+    slice_mm, row_mm, column_mm = spacing_mm(affine)
+    rows, columns = max(1, round(ROW_MM / row_mm)), max(1, round(COLUMN_MM / column_mm))
+    planes = np.ascontiguousarray(hu[:, rows // 2 :: rows, columns // 2 :: columns])
+    return planes, slice_mm * rows * row_mm * columns * column_mm / 1000
+
+
+def motion_check(planes: Hu, affine: Affine) -> QualityCheck:
+    """Sudden steps from one slice to the next: breathing, or the patient moved.
+
+    Motion that blurs every slice alike, such as the heart's, makes no step and is not found.
+    """
+    limit = f"at most {MAX_STEP:g} times as much as around"
+    steps = slice_steps(planes)
+    if steps.size == 0:
+        return make_check("motion", "not measured: too few slices", limit)
+    found = np.flatnonzero(steps > MAX_STEP)
+    value = f"neighbouring slices differ by at most {steps.max():.2f} times as much as around"
+    message = ""
+    if found.size:
+        normal = affine[:3, 0] / np.linalg.norm(affine[:3, 0])
+        places = ", ".join(f"{normal @ (affine[:3, 3] + (k + 0.5) * affine[:3, 0]):.1f}" for k in found[:5])
+        message = f"the picture jumps between slices, as after breathing or movement, at {places} mm"
+    return make_check("motion", value, limit, message)
+
+
+def slice_steps(planes: Hu) -> NDArray[np.float64]:
+    """Difference of each slice to the next, divided by the median of the pairs around; empty if too few."""
+    if len(planes) < 2 * NEIGHBOURS + 2:
+        return np.empty(0)
+    clipped = np.clip(planes, *STEP_HU).reshape(len(planes), -1)
+    apart = np.abs(np.diff(clipped, axis=0))
+    inside = np.maximum(clipped[1:], clipped[:-1]) > STEP_HU[0] + 50
+    difference = (apart * inside).sum(axis=1, dtype=np.float64) / np.maximum(inside.sum(axis=1), 1)
+    return np.array([difference[k] / max(_around(difference, k), 1.0) for k in range(len(difference))])
+
+
+def _around(difference: NDArray[np.float64], k: int) -> float:
+    near = [*difference[max(0, k - NEIGHBOURS) : k], *difference[k + 1 : k + 1 + NEIGHBOURS]]
+    return float(np.median(near))
+
+
+def metal_check(planes: Hu, sample_ml: float, chest: Chest, noise: Noise) -> QualityCheck:
+    """Metal, and whether it makes streaks."""
+    metal_ml = float(np.count_nonzero(planes >= METAL_HU) * sample_ml)
+    value, limit = f"{metal_ml:.1f} ml above {METAL_HU} HU", f"at most {MAX_METAL_ML:g} ml"
+    if metal_ml <= MAX_METAL_ML:
+        return make_check("metal", value, limit)
+    ratio = _streaks(chest, noise)
+    if ratio >= STREAKED:
+        value += f", tissue beside it {ratio:.1f} times as noisy"
+        return make_check(
+            "metal", value, limit, "metal makes streaks: nodules beside it can be missed or mimicked"
+        )
+    return make_check("metal", value, limit, "there is metal in the scan: values beside it are less reliable")
+
+
+def _streaks(chest: Chest, noise: Noise) -> float:
+    """Noise in the axial slices with metal over that of all slices; 1 where it cannot be measured."""
+    with_metal = np.flatnonzero((chest.hu >= METAL_HU).any(axis=(1, 2)))
+    beside = noise.hu[np.isin(noise.levels, with_metal)]
+    if beside.size < 20 or np.isnan(noise.level_hu):
+        return 1.0
+    return float(np.percentile(beside, 25) / max(noise.level_hu, 1.0))
