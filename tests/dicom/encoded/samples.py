@@ -85,8 +85,8 @@ GDCM = {
     "jpeg2000": (["--j2k"], ("u8", "u12", "u16", "s12", "s16")),
     "jpeg2000-lossy": (["--lossy", "--j2k", "-r", "4"], ("u8", "u12", "s16")),
     "jpegls": (["--jpegls"], ("u8", "u12", "u16", "s16")),
-    "jpeg-lossless": (["--jpeg"], ("u8", "u12", "u16", "s16")),
-    "rle": (["--rle"], ("u8", "u12", "u16", "s16")),
+    "jpeg-lossless": (["--jpeg"], ("u12", "u16", "s16")),
+    "rle": (["--rle"], ("u12", "u16", "s16")),
 }
 OPENJPH = {
     "htj2k": (HTJ2KLossless, {}, ("u8", "u12", "u16", "s12", "s16")),
