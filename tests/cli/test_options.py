@@ -13,7 +13,18 @@ from medvision.cli.main import COMMANDS, medvision, run
 SHARED = {"--json", "-v", "--verbose", "-q", "--quiet", "-h", "--help"}
 OPTIONS = {
     "simulate": {"-o", "--out", "--patients", "--seed", "--size", "--dirt", "--workers"},
-    "ingest": {"-o", "--out", "--workers", "--min-slices", "--resume", "--no-resume"},
+    "ingest": {
+        "-o",
+        "--out",
+        "--workers",
+        "--min-slices",
+        "--resume",
+        "--no-resume",
+        "--deidentify",
+        "--deidentify-config",
+        "--key",
+        "--dicom-copies",
+    },
     "train": {"--set", "--resume"},
     "infer": {
         "-o",

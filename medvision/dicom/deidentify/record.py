@@ -33,6 +33,16 @@ def begin_audit(store: Path, head: Mapping[str, Any]) -> None:
         write_audit(store, head)
 
 
+def refuse_deidentified(store: Path) -> None:
+    """Keep identified output out of a STORE that is de-identified.
+
+    Raises:
+        OutputError: the folder is such a STORE.
+    """
+    if (store / AUDIT_JSON).is_file():
+        raise OutputError(f"{store} holds a de-identified store; give --deidentify or choose another folder")
+
+
 def _check_same(store: Path, head: Mapping[str, Any]) -> None:
     record = store / AUDIT_JSON
     try:
