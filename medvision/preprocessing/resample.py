@@ -95,5 +95,10 @@ def _resize(crop: Tensor, shape: list[int]) -> Tensor:
 
 def normalise(hu: Tensor) -> Tensor:
     """Map `WINDOW_HU` to −1…1 and clip."""
+    return normalise_(hu.to(torch.float32, copy=True))
+
+
+def normalise_(hu: Tensor) -> Tensor:
+    """Do so in place, without a copy."""
     low, high = WINDOW_HU
-    return ((hu - low) * (2 / (high - low)) - 1).clamp(-1, 1)
+    return hu.sub_(low).mul_(2 / (high - low)).sub_(1).clamp_(-1, 1)

@@ -37,6 +37,9 @@ EVALUATION = "evaluation"
 WORK_FOLDER = ".work"
 """Checkpoints of trainings that have not ended, a folder a configuration, inside the model directory."""
 
+VOXELS = "voxels"
+"""What is learnt from, in the work folder, mapped into memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
@@ -69,7 +72,7 @@ def train(config: DetectionConfig, *, resume: bool = False) -> TrainResult:
     """
     work = make_folder(make_folder(config.output) / WORK_FOLDER / config_sha256(config)[:12])
     torch.set_float32_matmul_precision("high")
-    training, validation = _split(config)
+    training, validation = _split(config, work / VOXELS)
     settings = config.model_dump(mode="json", exclude={"tracking"})
     with start_run(config.tracking, name=config.name, params=settings, tags={"task": config.task}) as run:
         card, result = _train_stages(config, training, validation, run, work, resume=resume)
@@ -81,11 +84,15 @@ def train(config: DetectionConfig, *, resume: bool = False) -> TrainResult:
     return TrainResult(config.output, run.run_id, version, dict(result.metrics))
 
 
-def _split(config: DetectionConfig) -> tuple[list[TrainingVolume], list[TrainingVolume]]:
+def _split(config: DetectionConfig, voxels: Path) -> tuple[list[TrainingVolume], list[TrainingVolume]]:
     """Read all cohorts and part them by patient."""
     cohort: list[LabelledSeries] = [series for folder in config.data.cohort for series in open_cohort(folder)]
     training, validation = split_by_patient(cohort, config.data.validation_fraction, config.seed)
-    read = [prepare(part, config.proposals.voxel_mm, config.data.workers) for part in (training, validation)]
+    parts = {"training": training, "validation": validation}
+    read = [
+        prepare(part, config.proposals.voxel_mm, config.data.workers, voxels / name)
+        for name, part in parts.items()
+    ]
     for name, part in zip(("learn from", "validate on"), read, strict=True):
         if not any(len(volume.radii_mm) for volume in part):
             raise NothingToDoError(

@@ -8,33 +8,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from medvision.prefetch import prefetch
-from medvision.training.proposal_patches import PatchDataset
 
 AHEAD = 8
 """Batches that wait in memory; 2 MiB each at the usual size."""
 
 
-class PatchLoader:
-    """Goes through the patches in their order; the last batch may be smaller."""
+class Patches(Protocol):
+    """What a loader takes its batches from."""
 
-    def __init__(self, patches: PatchDataset, batch_size: int) -> None:
-        self.patches, self.batch_size = patches, batch_size
+    def __len__(self) -> int:
+        """Number of patches."""
+
+    def batch(self, indices: range) -> dict[str, Tensor]:
+        """These patches, stacked along the first axis; called from several threads."""
+
+
+class PatchLoader:
+    """Goes through the patches in their order; the last batch may be smaller.
+
+    Args:
+        patches: where they come from.
+        batch_size: patches a batch.
+        threads: that make batches.
+    """
+
+    def __init__(self, patches: Patches, batch_size: int, threads: int = 1) -> None:
+        self.patches, self.batch_size, self.threads = patches, batch_size, threads
 
     def __len__(self) -> int:
         """Number of batches."""
         return math.ceil(len(self.patches) / self.batch_size)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        """Yield (B, 1, E, E, E) images and (B, 2, E/2, E/2, E/2) targets."""
-        for _, batch in prefetch(self._make, range(len(self)), ahead=AHEAD):
+        """Yield what `batch` of the patches makes, such as (B, 1, E, E, E) images."""
+        for _, batch in prefetch(self._make, range(len(self)), threads=self.threads, ahead=AHEAD):
             yield batch.result()
 
     def _make(self, number: int) -> dict[str, Tensor]:
         first = number * self.batch_size
-        items = [self.patches[i] for i in range(first, min(first + self.batch_size, len(self.patches)))]
-        return {key: torch.stack([item[key] for item in items]) for key in ("image", "target")}
+        return self.patches.batch(range(first, min(first + self.batch_size, len(self.patches))))

@@ -16,6 +16,7 @@ from medvision.preprocessing.resample import normalise
 from medvision.simulation.nodules import add_nodule, sample_nodule
 from medvision.training.augmentation import Augmentation
 from medvision.training.volumes import TrainingVolume
+from medvision.training.voxels import cut_cube
 
 AIR_HU = -1000
 PARENCHYMA_HU = (-980.0, -600.0)
@@ -84,6 +85,11 @@ class PatchDataset:
             item = self.augmentation(item, random)
         return {"image": normalise(item["image"]), "target": item["target"]}
 
+    def batch(self, indices: range) -> dict[str, Tensor]:
+        """(B, 1, E, E, E) images and (B, 2, E/2, E/2, E/2) targets."""
+        items = [self[index] for index in indices]
+        return {key: torch.stack([item[key] for item in items]) for key in ("image", "target")}
+
     def _choose(self, random: np.random.Generator) -> tuple[TrainingVolume, NDArray[np.int64]]:
         """Draw a patient and the patch's first corner."""
         near_nodule = bool(self.with_nodules) and random.random() < self.config.nodule_fraction
@@ -99,12 +105,9 @@ class PatchDataset:
 
 def _cut(hu: Tensor, corner: NDArray[np.int64], edge: int) -> Image:
     """A cube, with air where it leaves the box."""
-    patch = np.full((edge,) * 3, AIR_HU, dtype=np.float32)
-    low, high = np.maximum(corner, 0), np.minimum(corner + edge, hu.shape)
-    if (high > low).all():
-        there = tuple(slice(a, b) for a, b in zip(low - corner, high - corner, strict=True))
-        here = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        patch[there] = hu[here].numpy()
+    patch = np.empty((edge,) * 3, dtype=np.float32)
+    z, y, x = corner.tolist()
+    cut_cube(hu, (z, y, x), torch.from_numpy(patch), AIR_HU)
     return patch
 
 

@@ -1,21 +1,29 @@
-"""Training patients in memory: the lungs' box at the network's spacing, and where the nodules are in it."""
+"""Training patients: the lungs' box at the network's spacing, and where the nodules are in it.
+
+The voxels lie beside the run, mapped into memory (`voxels`), so that a cohort may be larger than the memory.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from medvision.datasets.labelled import LabelledSeries
+from medvision.files import make_folder
 from medvision.geometry import lps_to_voxel, spacing_mm, voxel_to_lps
 from medvision.inference.proposals import LungBox, lung_box
 from medvision.preprocessing.resample import Isotropic
 from medvision.progress import track
+from medvision.training.voxels import to_disk
 from medvision.volumes import Scan
 
 logger = logging.getLogger(__name__)
@@ -28,6 +36,7 @@ class TrainingVolume:
     Attributes:
         series: where it comes from.
         box: lungs and isotropic HU (int16, to halve the memory).
+        lung_index: (L,) positions of the lungs' voxels in the flattened mask.
         centers_vox: (N, 3) nodule centres in the isotropic grid.
         radii_mm: (N,).
         spacing_mm: of the original Volume.
@@ -36,6 +45,7 @@ class TrainingVolume:
 
     series: LabelledSeries
     box: LungBox
+    lung_index: NDArray[np.int32]
     centers_vox: NDArray[np.float64]
     radii_mm: NDArray[np.float64]
     spacing_mm: tuple[float, float, float]
@@ -44,28 +54,49 @@ class TrainingVolume:
     def random_lung_voxel(self, random: np.random.Generator) -> NDArray[np.int64]:
         """A voxel of the isotropic grid in the lungs; every lung voxel is as likely."""
         lungs = self.box.lungs
-        index = np.flatnonzero(lungs.labels)
-        coarse = np.array(np.unravel_index(random.choice(index), lungs.labels.shape)) + random.uniform(
-            -0.5, 0.5, 3
-        )
+        drawn = np.unravel_index(random.choice(self.lung_index), lungs.labels.shape)
+        coarse = np.array(drawn) + random.uniform(-0.5, 0.5, 3)
         return np.rint(lps_to_voxel(self.box.grid.affine, voxel_to_lps(lungs.affine, coarse))).astype(
             np.int64
         )
 
 
-def prepare(cohort: Sequence[LabelledSeries], voxel_mm: float, workers: int) -> list[TrainingVolume]:
-    """Read and resample every Series; one that cannot be read is named in the log and left out."""
+def prepare(
+    cohort: Sequence[LabelledSeries], voxel_mm: float, workers: int, folder: Path | None = None
+) -> list[TrainingVolume]:
+    """Read and resample every Series; one that cannot be read is named in the log and left out.
+
+    Args:
+        cohort: the Series.
+        voxel_mm: of the isotropic grid.
+        workers: threads.
+        folder: where the voxels are put; None keeps them in memory.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    work = partial(_prepare_or_none, voxel_mm=voxel_mm, folder=folder and make_folder(folder))
     with ThreadPoolExecutor(workers) as pool:
-        volumes = pool.map(lambda series: _prepare_or_none(series, voxel_mm), cohort)
-        return [volume for volume in track(volumes, "read scans", len(cohort)) if volume is not None]
+        volumes = track(pool.map(work, cohort, count()), "read scans", len(cohort))
+        return [volume for volume in volumes if volume is not None]
 
 
-def _prepare_or_none(series: LabelledSeries, voxel_mm: float) -> TrainingVolume | None:
+def _prepare_or_none(
+    series: LabelledSeries, number: int, *, voxel_mm: float, folder: Path | None
+) -> TrainingVolume | None:
     try:
-        return prepare_one(series, series.load(), voxel_mm)
+        volume = prepare_one(series, series.load(), voxel_mm)
     except (OSError, ValueError) as error:
         logger.warning("left out of the training: series %s: %s", series.series_instance_uid, error)
         return None
+    return volume if folder is None else _to_disk(volume, folder, number)
+
+
+def _to_disk(volume: TrainingVolume, folder: Path, number: int) -> TrainingVolume:
+    grid = volume.box.grid
+    hu = torch.from_numpy(to_disk(grid.hu.numpy(), folder / f"{number}.npy"))
+    lung_index = to_disk(volume.lung_index, folder / f"{number}-lungs.npy")
+    return replace(volume, box=LungBox(volume.box.lungs, Isotropic(hu, grid.affine)), lung_index=lung_index)
 
 
 def prepare_one(series: LabelledSeries, scan: Scan, voxel_mm: float) -> TrainingVolume:
@@ -77,6 +108,7 @@ def prepare_one(series: LabelledSeries, scan: Scan, voxel_mm: float) -> Training
     return TrainingVolume(
         series=series,
         box=LungBox(box.lungs, small),
+        lung_index=np.flatnonzero(box.lungs.labels).astype(np.int32),
         centers_vox=lps_to_voxel(small.affine, centers),
         radii_mm=radii,
         spacing_mm=spacing_mm(scan.volume.affine),

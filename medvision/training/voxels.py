@@ -1,0 +1,68 @@
+"""Voxels that training cuts from again and again: uncompressed on the disk, mapped into memory.
+
+The operating system keeps in memory what is used and drops it where memory is short, so that a cohort may be
+larger than the memory, and all threads share one copy. Cutting is one pass from int16 to float32.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medvision.errors import OutputError
+from medvision.files import write_whole
+
+Corner = tuple[int, int, int]
+"""First voxel of a cube along slice, row and column; may lie outside of the volume."""
+
+
+def to_disk(array: NDArray[Any], path: Path) -> NDArray[Any]:
+    """Write an array as `.npy` and return it mapped; see `from_disk`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        with write_whole(path) as aside, aside.open("wb") as file:
+            np.save(file, array)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}; voxels to learn from lie there uncompressed: "
+            f"free at least {array.nbytes >> 20} MiB or choose another output folder"
+        ) from error
+    return from_disk(path)
+
+
+def from_disk(path: Path) -> NDArray[Any]:
+    """Map an array of `to_disk`: it is read when used; what is written to it never reaches the file.
+
+    Raises:
+        OSError, ValueError: it is not there, or no such file.
+    """
+    mapped: NDArray[Any] = np.load(path, mmap_mode="c")
+    return mapped
+
+
+def cut_cube(hu: Tensor, corner: Corner, out: Tensor, fill: float) -> None:
+    """Copy a cube of a volume.
+
+    Args:
+        hu: (D, H, W) int16.
+        corner: first voxel of the cube; what lies outside of the volume becomes `fill`.
+        out: (E, E, E) float32, written.
+        fill: HU of what is not there.
+    """
+    edge = out.shape[0]
+    low = [max(first, 0) for first in corner]
+    high = [min(first + edge, size) for first, size in zip(corner, hu.shape, strict=True)]
+    there = [max(stop - start, 0) for start, stop in zip(low, high, strict=True)]
+    if there != [edge] * 3:
+        out.fill_(fill)
+    if all(there):
+        (a, b, c), (x, y, z) = low, (start - first for start, first in zip(low, corner, strict=True))
+        i, j, k = there
+        out[x : x + i, y : y + j, z : z + k].copy_(hu[a : a + i, b : b + j, c : c + k])
