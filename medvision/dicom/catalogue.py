@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from medvision.dicom.enhanced import is_enhanced, split_frames
 from medvision.dicom.entries import SeriesEntry
 from medvision.dicom.grid import Grid
-from medvision.dicom.headers import Header, has_geometry, read_header
+from medvision.dicom.headers import Header, has_geometry
+from medvision.dicom.index import HeaderIndex
 from medvision.dicom.problems import Problem
 from medvision.dicom.quality import look_at_headers
+from medvision.dicom.reading import read_all
 from medvision.dicom.sources import SourceFile, gather
 from medvision.dicom.stacks import Stack, lay_grid, split_series
 from medvision.errors import GeometryError, NothingToDoError
@@ -34,24 +34,24 @@ class Catalogue:
     problems: tuple[Problem, ...]
 
 
-def catalogue(sources: Sequence[Path], *, min_slices: int = MIN_SLICES, workers: int = 1) -> Catalogue:
+def catalogue(
+    sources: Sequence[Path], *, min_slices: int = MIN_SLICES, index: HeaderIndex | None = None
+) -> Catalogue:
     """Read the headers of everything under the sources and sort it into series and problems.
 
     Args:
         sources: files, folders, `.zip` and `.tar*` archives, mixed and dirty.
         min_slices: stacks with fewer are rejected.
-        workers: files read at once; more than one pays on slow disks.
+        index: what earlier runs read; None reads every file.
 
     Raises:
         NothingToDoError: there is no DICOM image at all; says what was found.
     """
     files, problems = gather(sources)
     headers: list[Header] = []
-    for result in track(_read_headers(files, workers), "reading headers", total=len(files)):
-        if isinstance(result, Header):
-            headers += _images(result, problems)
-        elif result is not None:
-            problems.append(result)
+    for reading in track(read_all(files, index or HeaderIndex(None)), "reading headers", total=len(files)):
+        headers += reading.images
+        problems += [reading.problem] if reading.problem else []
     if not any(header.pixels for header in headers):
         raise NothingToDoError(_nothing(sources, files, headers, problems))
     by_series: dict[str, list[Header]] = defaultdict(list)
@@ -63,25 +63,6 @@ def catalogue(sources: Sequence[Path], *, min_slices: int = MIN_SLICES, workers:
         entries += made
         problems += bad
     return Catalogue(tuple(entries), tuple(sorted(problems)))
-
-
-def _read_headers(files: Sequence[SourceFile], workers: int) -> Iterable[Header | Problem | None]:
-    if workers <= 1:
-        yield from map(read_header, files)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(read_header, files)
-
-
-def _images(header: Header, problems: list[Problem]) -> list[Header]:
-    """The images of one file: itself, or its frames."""
-    if not is_enhanced(header):
-        return [header]
-    frames = split_frames(header)
-    if isinstance(frames, Problem):
-        problems.append(frames)
-        return []
-    return frames
 
 
 def _nothing(

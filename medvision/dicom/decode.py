@@ -18,6 +18,7 @@ from medvision.dicom.grid import Grid
 from medvision.dicom.headers import NO_RESCALE, Header
 from medvision.dicom.pixels import AIR_HU, stored_frames, to_hu
 from medvision.dicom.problems import PixelError, Problem
+from medvision.files import file_sha256
 from medvision.geometry import Affine
 from medvision.volumes import QualityCheck, Scan, SliceReference
 
@@ -32,6 +33,7 @@ class Decoded:
     Attributes:
         hu: int16, slices × rows × columns.
         affine: index to LPS mm.
+        file_sha256: hash of each file that was read.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Decoded:
     attributes: Mapping[str, str] = field(default_factory=dict)
     checks: tuple[QualityCheck, ...] = ()
     input_sha256: str = ""
+    file_sha256: Mapping[Path, str] = field(default_factory=dict)
 
     def to_scan(self) -> Scan:
         """The same as a Scan, with a `highdicom.Volume`."""
@@ -71,13 +74,13 @@ class Voxels:
     Attributes:
         hu: int16, on the grid.
         padded_fraction: voxels that were padding or below −1024 HU, of all.
-        sha256: hash of the files' contents, independent of their order and names.
+        file_sha256: hash of each file's content; empty where it could not be read.
         problems: files that could not be decoded; their slices are air.
     """
 
     hu: NDArray[np.int16]
     padded_fraction: float
-    sha256: str
+    file_sha256: Mapping[Path, str]
     problems: tuple[Problem, ...]
 
 
@@ -106,20 +109,20 @@ def read_voxels(headers: Sequence[Header], grid: Grid, threads: int | None = Non
     return Voxels(
         hu=hu,
         padded_fraction=n_padded / max(hu.size, 1),
-        sha256=combine_hashes(result.sha256 for result in results),
+        file_sha256={path: result.sha256 for path, result in zip(tasks, results, strict=True)},
         problems=tuple(result.problem for result in results if result.problem),
     )
 
 
-def hash_files(headers: Iterable[Header]) -> str:
-    """The hash that `read_voxels` gives, without decoding; files that cannot be read count as empty."""
-    hashes = []
-    for path in {header.file.path for header in headers}:
+def hash_files(headers: Iterable[Header]) -> dict[Path, str]:
+    """SHA-256 of each file, from the index where it is known there; empty where the file cannot be read."""
+    hashes: dict[Path, str] = {}
+    for file in {header.file.path: header.file for header in headers}.values():
         try:
-            hashes.append(hashlib.sha256(path.read_bytes()).hexdigest())
+            hashes[file.path] = file.sha256 or file_sha256(file.path)
         except OSError:
-            hashes.append("")
-    return combine_hashes(hashes)
+            hashes[file.path] = ""
+    return hashes
 
 
 def combine_hashes(hashes: Iterable[str]) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from medvision.dicom.decode import Decoded, Voxels, hash_files, read_voxels, slice_references
+from medvision.dicom.decode import Decoded, Voxels, combine_hashes, hash_files, read_voxels, slice_references
 from medvision.dicom.grid import Grid
 from medvision.dicom.headers import Header
 from medvision.dicom.problems import Problem
 from medvision.dicom.quality import gaps, look_at_voxels
+from medvision.dicom.sources import SourceFile
 from medvision.dicom.stacks import Stack, lay_grid
 from medvision.dicom.tables import SeriesRow, Status
 from medvision.errors import DicomError, GeometryError
@@ -88,9 +90,18 @@ class SeriesEntry:
         """
         return _read(self, threads)
 
+    def hash_files(self) -> dict[Path, str]:
+        """SHA-256 of each of its files, without decoding; those that an index knows are not read."""
+        return hash_files(self.stack.headers)
+
     def hash_input(self) -> str:
         """The `input_sha256` of its Scan, without decoding."""
-        return hash_files(self.stack.headers)
+        return combine_hashes(self.hash_files().values())
+
+    @property
+    def files(self) -> tuple[SourceFile, ...]:
+        """Where it was read from."""
+        return tuple({header.file.path: header.file for header in self.stack.headers}.values())
 
 
 def status_of(checks: Iterable[QualityCheck]) -> Status:
@@ -182,5 +193,6 @@ def _decoded(
         slices=slice_references(headers, grid),
         attributes=dict(first.attributes),
         checks=checks,
-        input_sha256=voxels.sha256,
+        input_sha256=combine_hashes(voxels.file_sha256.values()),
+        file_sha256=voxels.file_sha256,
     )

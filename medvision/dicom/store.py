@@ -3,22 +3,24 @@
 STORE/series.csv  problems.csv
 STORE/volumes/<name>.nii.gz       int16 HU
 STORE/volumes/<name>.json         identifiers of the slices, attributes, checks, hash of the input
+STORE/volumes/patients.csv        Patient ID of each volume, as in its sidecar (`patients`)
+STORE/index.sqlite                what was read of each file (`index`); not when de-identifying
 """
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from medvision.dicom.catalogue import MIN_SLICES, catalogue
-from medvision.dicom.decode import Decoded
+from medvision.dicom.catalogue import MIN_SLICES, Catalogue, catalogue
+from medvision.dicom.decode import Decoded, combine_hashes
 from medvision.dicom.entries import (
     RejectedSeriesError,
     SeriesEntry,
@@ -26,6 +28,8 @@ from medvision.dicom.entries import (
     reasons_of,
     status_of,
 )
+from medvision.dicom.index import INDEX, HeaderIndex
+from medvision.dicom.patients import forget_patients, read_patients, write_patients
 from medvision.dicom.problems import Problem
 from medvision.dicom.sidecar import (
     STORE_VERSION,
@@ -42,7 +46,7 @@ from medvision.dicom.tables import (
     write_problems_csv,
     write_series_csv,
 )
-from medvision.errors import DicomError, NothingToDoError
+from medvision.errors import DicomError, NothingToDoError, UsageError
 from medvision.files import make_folder
 from medvision.geometry import Affine, spacing_mm
 from medvision.progress import track
@@ -119,6 +123,7 @@ class _Outcome:
     problems: tuple[Problem, ...] = ()
     failed: bool = False
     kept: bool = False
+    file_sha256: Mapping[Path, str] = field(default_factory=dict)
 
 
 def ingest(
@@ -129,27 +134,53 @@ def ingest(
     min_slices: int = MIN_SLICES,
     resume: bool = True,
     deidentify: Deidentifier | None = None,
+    index: Path | None = None,
 ) -> IngestResult:
     """Turn everything under the sources into a STORE.
 
     Args:
         sources: files, folders, archives.
         store: folder to write; made where it is not there.
-        workers: processes.
+        workers: cores to use: a process each where there are several series, else threads.
         min_slices: stacks with fewer are rejected.
-        resume: keep volumes whose input has not changed.
+        resume: keep volumes whose input has not changed, and believe the index; False reads everything anew.
         deidentify: what everything passes through before it is written; None writes it as it is.
+        index: the header index; None for STORE/index.sqlite, or for no index when de-identifying.
 
     Raises:
         NothingToDoError: the sources hold no DICOM image.
         OutputError: the store cannot be written.
+        UsageError: the index would bring identifiers into a de-identified STORE.
     """
+    place = _place_of_index(store, index, identified=deidentify is None)
     make_folder(store / VOLUMES)
-    found = catalogue(sources, min_slices=min_slices, workers=workers)
-    work = partial(
-        _ingest_one, store=store, resume=resume, threads=1 if workers > 1 else None, deidentify=deidentify
-    )
-    outcomes = list(_ingest_all(found.series, work, workers))
+    forget_patients(store)
+    with HeaderIndex(place, trusted=resume) as known:
+        found = catalogue(sources, min_slices=min_slices, index=known)
+        usable = [entry for entry in found.series if entry.status != "rejected"]
+        threads = max(1, workers // max(1, len(usable)))
+        work = partial(_ingest_one, store=store, resume=resume, threads=threads, deidentify=deidentify)
+        outcomes = [_Outcome(entry.row) for entry in found.series if entry.status == "rejected"]
+        done = track(_map(work, usable, workers), "writing volumes", total=len(usable))
+        for entry, outcome in zip(usable, done, strict=True):
+            known.note_hashes(entry.files, outcome.file_sha256)
+            outcomes.append(outcome)
+    n_problems = _write_tables(store, found, outcomes, deidentify)
+    return _count(store, outcomes, n_problems)
+
+
+def _place_of_index(store: Path, index: Path | None, *, identified: bool) -> Path | None:
+    if identified:
+        return index or store / INDEX
+    if index is not None and index.resolve().is_relative_to(store.resolve()):
+        raise UsageError(f"index {index} holds identifiers and must not lie in the de-identified {store}")
+    return index
+
+
+def _write_tables(
+    store: Path, found: Catalogue, outcomes: Sequence[_Outcome], deidentify: Deidentifier | None
+) -> int:
+    """Write the tables, and the audit; returns how many files have a problem."""
     problems = [*found.problems, *(problem for outcome in outcomes for problem in outcome.problems)]
     rows = [outcome.row for outcome in outcomes]
     if deidentify:
@@ -159,9 +190,14 @@ def ingest(
         if outcome.failed:
             log.warning("%s", row.reasons)
     write_problems_csv(problems, store / PROBLEMS_CSV)
+    write_patients(store, (row.name for row in rows if row.volume))
     write_series_csv(rows, store / SERIES_CSV)
     if deidentify:
         deidentify.finish(store, found.series)
+    return len(set(problems))
+
+
+def _count(store: Path, outcomes: Sequence[_Outcome], n_problems: int) -> IngestResult:
     n_failed = sum(outcome.failed for outcome in outcomes)
     statuses = [outcome.row.status for outcome in outcomes]
     return IngestResult(
@@ -171,16 +207,8 @@ def ingest(
         n_rejected=statuses.count("rejected") - n_failed,
         n_failed=n_failed,
         n_kept=sum(outcome.kept for outcome in outcomes),
-        n_problems=len(set(problems)),
+        n_problems=n_problems,
     )
-
-
-def _ingest_all(
-    entries: Sequence[SeriesEntry], work: Callable[[SeriesEntry], _Outcome], workers: int
-) -> Iterator[_Outcome]:
-    usable = [entry for entry in entries if entry.status != "rejected"]
-    yield from (_Outcome(entry.row) for entry in entries if entry.status == "rejected")
-    yield from track(_map(work, usable, workers), "writing volumes", total=len(usable))
 
 
 def _map(
@@ -213,7 +241,7 @@ def _once_more(work: Callable[[SeriesEntry], _Outcome], entry: SeriesEntry) -> _
 
 
 def _ingest_one(
-    entry: SeriesEntry, store: Path, *, resume: bool, threads: int | None, deidentify: Deidentifier | None
+    entry: SeriesEntry, store: Path, *, resume: bool, threads: int, deidentify: Deidentifier | None
 ) -> _Outcome:
     """One series; whatever is wrong with it stays with it."""
     try:
@@ -229,7 +257,11 @@ def _ingest_one(
     except MemoryError:
         return _failed(entry, f"series {entry.name}: there is not enough memory for it")
     write_volume(_without_identity(decoded, deidentify), store)
-    return _Outcome(_accepted(entry.row, decoded.affine, decoded.hu.shape, decoded.checks), problems)
+    return _Outcome(
+        _accepted(entry.row, decoded.affine, decoded.hu.shape, decoded.checks),
+        problems,
+        file_sha256=decoded.file_sha256,
+    )
 
 
 def _row_without_identity(row: SeriesRow, deidentify: Deidentifier) -> SeriesRow:
@@ -277,10 +309,12 @@ def _kept(entry: SeriesEntry, store: Path, deidentify: Deidentifier | None) -> _
         return None
     if known.checks[: len(entry.checks)] != entry.checks:
         return None
-    digest = entry.hash_input()
+    hashes = entry.hash_files()
+    digest = combine_hashes(hashes.values())
     if known.input_sha256 != (deidentify.digest(digest) if deidentify else digest):
         return None
-    return _Outcome(_accepted(entry.row, entry.grid.affine, entry.grid.shape, known.checks), kept=True)
+    row = _accepted(entry.row, entry.grid.affine, entry.grid.shape, known.checks)
+    return _Outcome(row, kept=True, file_sha256=hashes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,10 +324,12 @@ class StoreEntry:
     Attributes:
         store: the folder.
         row: its row of `series.csv`.
+        known_patient_id: from the table of patients; None where there is none, so that the sidecar is read.
     """
 
     store: Path
     row: SeriesRow
+    known_patient_id: str | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -305,13 +341,20 @@ class StoreEntry:
         """Accepted, warned or rejected."""
         return self.row.status
 
+    def hash_input(self) -> str:
+        """The `input_sha256` of its Scan, from the sidecar; empty where there is none."""
+        known = read_known(self.store, self.name)
+        return known.input_sha256 if known else ""
+
     @property
     def patient_id(self) -> str:
-        """Patient ID (0010,0020) from the sidecar; empty where absent. Never printed.
+        """Patient ID (0010,0020); empty where absent. Never printed.
 
         Raises:
             DicomError: there is no sidecar, or it is damaged.
         """
+        if self.known_patient_id is not None:
+            return self.known_patient_id
         return read_patient_id(self.store, self.name)
 
     def load(self) -> Scan:
@@ -335,13 +378,15 @@ def open_store(store: Path) -> tuple[StoreEntry, ...]:
 
     Raises:
         NothingToDoError: the folder is no STORE.
-        DicomError: `series.csv` is damaged.
+        DicomError: a table is damaged.
     """
     if not is_store(store):
         raise NothingToDoError(
             f"{store} is no store: it lacks {SERIES_CSV} or {VOLUMES}; run medvision ingest first"
         )
+    patients = read_patients(store)
     try:
-        return tuple(StoreEntry(store, row) for row in read_series_csv(store / SERIES_CSV))
+        rows = read_series_csv(store / SERIES_CSV)
+        return tuple(StoreEntry(store, row, patients.get(row.name)) for row in rows)
     except (OSError, KeyError, ValueError) as error:
         raise DicomError(f"{store / SERIES_CSV} cannot be read: {error}; ingest again") from error

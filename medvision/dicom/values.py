@@ -83,7 +83,9 @@ class Texts:
 
     def __getitem__(self, keyword: str) -> str:
         text = self._values.get(TEXT_TAGS[keyword], b"").decode(self._codec, "replace")
-        return "".join(c for c in text if c.isprintable()).strip()
+        if not text.isprintable():
+            text = "".join(c for c in text if c.isprintable())
+        return text.strip()
 
     def decimals(self, keyword: str, count: int) -> tuple[float, ...] | None:
         """Exactly `count` finite numbers (VR DS), or None."""

@@ -146,7 +146,7 @@ def _find(
     """The Series of a STORE, or of whatever the sources hold."""
     if len(sources) == 1 and is_store(sources[0]):
         return open_store(sources[0]), ()
-    listed = catalogue(sources, min_slices=min_slices, workers=workers)
+    listed = catalogue(sources, min_slices=min_slices)
     return listed.series, listed.problems
 
 
