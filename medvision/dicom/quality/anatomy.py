@@ -1,7 +1,7 @@
 """Is the picture the right way round? Heart on the left, spine and table behind, windpipe above.
 
-What is found is said and never changed: situs inversus is a patient, a mirrored picture is an error, and only a
-human can tell them apart.
+What is found is said and never changed: situs inversus is a patient, a mirrored picture is an error, and only
+a human can tell them apart.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def _heart(chest: Chest) -> QualityCheck:
 def _heart_reach_mm(chest: Chest) -> float:
     """How much further the mediastinum reaches to the left of the middle than to the right.
 
-    The level that counts is the one where it is most to one side, leaving a fifth of the levels out: low ones,
-    where liver stands beside the heart.
+    The level that counts is the one where it is most to one side, leaving a fifth of the levels out, where
+    the liver may stand beside the heart.
     """
     levels, area = chest.levels, chest.area_cm2
     fullest = float(area.max())
@@ -71,6 +71,8 @@ def _reach(chest: Chest, level: int) -> float:
     """Mean over the rows of the front 60 % of the lungs, in columns of the sample."""
     lungs = chest.lungs[level]
     rows, columns = np.flatnonzero(lungs.any(axis=1)), np.flatnonzero(lungs.any(axis=0))
+    if rows.size == 0:
+        return 0.0
     middle = round((columns[0] + columns[-1]) / 2)
     front = lungs[rows[0] : rows[0] + max(1, int(0.6 * (rows[-1] - rows[0])))]
     right, left = front[:, middle::-1], front[:, middle:]
@@ -112,7 +114,7 @@ def _central(chest: Chest, half_width_mm: float) -> tuple[slice, slice, slice]:
     levels = slice(
         chest.levels.start + n // 3, max(chest.levels.stop - n // 4, chest.levels.start + n // 3 + 1)
     )
-    rows = np.flatnonzero(chest.lungs[levels].any(axis=(0, 2)))
+    rows = np.flatnonzero(chest.lungs.any(axis=(0, 2)))
     half = max(1, round(half_width_mm / chest.step_mm[2]))
     columns = slice(max(0, chest.middle - half), chest.middle + half + 1)
     return levels, slice(int(rows[0]), int(rows[-1]) + 1), columns
@@ -179,4 +181,4 @@ def windpipe(chest: Chest, levels: range) -> np.ndarray[tuple[int, ...], np.dtyp
         on_right[:, :, k:] |= tissue[:, :, :-k]
         on_left[:, :, :-k] |= tissue[:, :, k:]
     places = np.argwhere((hu < GAS_HU) & chest.enclosed[box] & on_right & on_left)
-    return np.asarray(places + [side.start for side in box])
+    return np.asarray(places + np.array([side.start for side in box]))

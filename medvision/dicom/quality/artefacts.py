@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from medvision.dicom.quality.check import make_check
 from medvision.dicom.quality.chest import Chest, Hu
-from medvision.dicom.quality.values import Noise
+from medvision.dicom.quality.values import ENOUGH_PATCHES, Noise
 from medvision.geometry import Affine, spacing_mm
 from medvision.volumes import QualityCheck
 
@@ -19,7 +19,7 @@ NEIGHBOURS = 4
 STEP_HU = (-1000, 200)
 """Bone and contrast medium do not decide; air is air."""
 METAL_HU, MAX_METAL_ML = 2500, 0.5
-"""Bone ends below 2,000 HU; many scanners end at 3,071."""
+"""Bone ends below 2,000 HU; many scanners end at 3,071. Contrast medium in an arm's vein reaches that."""
 STREAKED = 1.5
 """So much noisier is the tissue beside metal where there are streaks."""
 
@@ -55,10 +55,12 @@ def slice_steps(planes: Hu) -> NDArray[np.float64]:
     """Difference of each slice to the next, divided by the median of the pairs around; empty if too few."""
     if len(planes) < 2 * NEIGHBOURS + 2:
         return np.empty(0)
-    clipped = np.clip(planes, *STEP_HU).reshape(len(planes), -1)
-    apart = np.abs(np.diff(clipped, axis=0))
-    inside = np.maximum(clipped[1:], clipped[:-1]) > STEP_HU[0] + 50
-    difference = (apart * inside).sum(axis=1, dtype=np.float64) / np.maximum(inside.sum(axis=1), 1)
+    low, high = (np.int16(limit) for limit in STEP_HU)
+    clipped = np.clip(planes, low, high).reshape(len(planes), -1)
+    apart = np.abs(clipped[1:] - clipped[:-1])
+    inside = np.maximum(clipped[1:], clipped[:-1]) > low + 50
+    counts = np.maximum(np.count_nonzero(inside, axis=1), 1)
+    difference = (apart * inside).sum(axis=1, dtype=np.int64) / counts
     return np.array([difference[k] / max(_around(difference, k), 1.0) for k in range(len(difference))])
 
 
@@ -68,24 +70,25 @@ def _around(difference: NDArray[np.float64], k: int) -> float:
 
 
 def metal_check(planes: Hu, sample_ml: float, chest: Chest, noise: Noise) -> QualityCheck:
-    """Metal, and whether it makes streaks."""
+    """Metal, or contrast medium as dense as metal, and whether it makes streaks."""
     metal_ml = float(np.count_nonzero(planes >= METAL_HU) * sample_ml)
     value, limit = f"{metal_ml:.1f} ml above {METAL_HU} HU", f"at most {MAX_METAL_ML:g} ml"
     if metal_ml <= MAX_METAL_ML:
         return make_check("metal", value, limit)
-    ratio = _streaks(chest, noise)
+    what, ratio = "metal or undiluted contrast medium", _streaks(chest, noise)
+    value += f", tissue at its level {ratio:.1f} times as noisy as elsewhere"
     if ratio >= STREAKED:
-        value += f", tissue beside it {ratio:.1f} times as noisy"
-        return make_check(
-            "metal", value, limit, "metal makes streaks: nodules beside it can be missed or mimicked"
-        )
-    return make_check("metal", value, limit, "there is metal in the scan: values beside it are less reliable")
+        message = f"{what} makes streaks: nodules beside it can be missed or mimicked"
+    else:
+        message = f"there is {what} in the scan: values beside it are less reliable"
+    return make_check("metal", value, limit, message)
 
 
 def _streaks(chest: Chest, noise: Noise) -> float:
-    """Noise in the axial slices with metal over that of all slices; 1 where it cannot be measured."""
+    """Noise in the axial slices with metal over that in the others; 1 where it cannot be measured."""
     with_metal = np.flatnonzero((chest.hu >= METAL_HU).any(axis=(1, 2)))
-    beside = noise.hu[np.isin(noise.levels, with_metal)]
-    if beside.size < 20 or np.isnan(noise.level_hu):
+    at_metal = np.isin(noise.levels, with_metal)
+    beside, elsewhere = noise.hu[at_metal], noise.hu[~at_metal]
+    if min(beside.size, elsewhere.size) < ENOUGH_PATCHES:
         return 1.0
-    return float(np.percentile(beside, 25) / max(noise.level_hu, 1.0))
+    return float(np.median(beside) / max(np.median(elsewhere), 1.0))

@@ -21,6 +21,8 @@ PARENCHYMA_HU = (-975, -500)
 """Lung with its noise; gas of trachea and bowel lies below, vessels and walls above."""
 MIN_LUNG_ML = 300.0
 """Less than this, both sides together, is no lung of an adult, however deep the expiration."""
+MIN_LEVELS = 8
+"""In fewer slices of the sample (48 mm) nothing can be said of a chest."""
 AIRWAY_CM2 = 10.0
 """A trachea measures some 3 cm² across, both main bronchi with the bifurcation some 8."""
 PAD_SHARE, BEYOND_THE_CIRCLE = 0.995, 1.03
@@ -113,7 +115,7 @@ def find_chest(hu: Hu, affine: Affine) -> Chest:
     picture = _picture(sample)
     air = sample < TISSUE_HU
     enclosed = air & ~_from_the_edge(air, picture)
-    lungs = _lungs(sample, enclosed, float(np.prod(step_mm)) / 1000)
+    lungs = _lungs(sample, enclosed, step_mm)
     return Chest(fine, fine_mm, index, sample, step_mm, picture, enclosed, lungs)
 
 
@@ -167,7 +169,7 @@ def spread(start: Mask, within: Mask, axes: tuple[int, ...]) -> Mask:
     return reached
 
 
-def _lungs(sample: Hu, enclosed: Mask, voxel_ml: float) -> Mask:
+def _lungs(sample: Hu, enclosed: Mask, step_mm: Vector) -> Mask:
     """Enclosed air that hangs together with the heart of either side's parenchyma."""
     low, high = PARENCHYMA_HU
     parenchyma = enclosed & (sample > low) & (sample < high)
@@ -181,5 +183,7 @@ def _lungs(sample: Hu, enclosed: Mask, voxel_ml: float) -> Mask:
             fullest = int(np.argmax(half.sum(axis=(1, 2))))
             start[fullest, :, side] = half[fullest]
     lungs = spread(start, enclosed, axes=(2, 1, 0))
-    enough = np.count_nonzero(lungs & parenchyma) * voxel_ml >= MIN_LUNG_ML
-    return lungs if enough else np.zeros_like(lungs)
+    enough = np.count_nonzero(lungs & parenchyma) * float(np.prod(step_mm)) / 1000 >= MIN_LUNG_ML
+    area_cm2 = float(step_mm[1] * step_mm[2]) / 100
+    tall = bool((lungs.sum(axis=(1, 2)) * area_cm2 > AIRWAY_CM2).sum() >= MIN_LEVELS)
+    return lungs if enough and tall else np.zeros_like(lungs)

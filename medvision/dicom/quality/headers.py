@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from medvision.dicom.grid import MAX_MISSING, Grid
-from medvision.dicom.headers import CT_IMAGE_STORAGE, ENHANCED_CT_STORAGE, Header
-from medvision.dicom.pixels import is_believable_padding, is_decodable
+import numpy as np
+
+from medvision.dicom.grid import MAX_MISSING, SAME_POSITION_MM, Grid
+from medvision.dicom.headers import Header
+from medvision.dicom.pixels import is_believable_padding
 from medvision.dicom.quality.check import make_check
+from medvision.dicom.quality.kernels import sharpness_of
+from medvision.dicom.quality.kind import look_at_kind
 from medvision.dicom.stacks import Stack
 from medvision.geometry import spacing_mm
 from medvision.volumes import QualityCheck
@@ -14,83 +18,23 @@ MAX_SPACING_MM = 3.0
 MAX_THICKNESS_MM = 3.0
 MIN_COVERAGE_MM = 180.0
 MIN_MATRIX = 256
-
-_PROJECTIONS = (
-    "MIP",
-    "MINIP",
-    "MPR",
-    "REFORMATTED",
-    "CURVED",
-    "VRT",
-    "VOLREN",
-    "3D",
-    "PROJECTION IMAGE",
-    "SSD",
-)
+MAX_GAP = 0.1
+HU_TYPES = frozenset(["", "HU", "US"])
+"""Rescale Type (0028,1054); US is unspecified. Others are densities, atomic numbers and the like."""
 
 
 def look_at_headers(stack: Stack, grid: Grid | None, min_slices: int) -> list[QualityCheck]:
     """All checks that need no pixels; the grid is None where none could be laid."""
     first = stack.headers[0]
-    checks = [_kind(first), _image_type(first), _encoding(first)]
+    checks = look_at_kind(first)
     if any(check.verdict == "reject" for check in checks):
         return [check for check in checks if check.verdict == "reject"]
-    checks += [
-        _number_of_slices(stack, min_slices),
-        _duplicates(stack),
-        _rescale(first),
-        _padding_value(first),
-    ]
-    checks += [_lossy(stack), _photometric(first), _thickness(first), _matrix(first)]
+    checks += [_number_of_slices(stack, min_slices), _duplicates(stack)]
+    checks += [_rescale(stack), _padding_value(first), _lossy(stack), _photometric(stack)]
+    checks += [_kernel(first), _thickness(first), _matrix(first)]
     if grid is not None:
-        checks += [_spacing(grid), _coverage(grid), gaps(grid), _tilt(grid)]
+        checks += [_spacing(stack, grid), _gap(first, grid), _coverage(grid), gaps(grid), _tilt(grid)]
     return checks
-
-
-def _kind(header: Header) -> QualityCheck:
-    modality = header.modality or "unknown modality"
-    message = ""
-    if modality != "CT":
-        message = f"{modality} is not CT"
-    elif header.pixels is None:
-        message = "holds no Pixel Data"
-    elif header.sop_class_uid not in ("", CT_IMAGE_STORAGE, ENHANCED_CT_STORAGE):
-        message = (
-            f"is no CT image but SOP Class {header.sop_class_uid} (secondary capture, document or the like)"
-        )
-    elif header.pixels.samples_per_pixel != 1:
-        message = "holds colour pictures, not HU"
-    elif header.pixels.n_frames != 1 and header.sop_class_uid != ENHANCED_CT_STORAGE:
-        message = f"holds {header.pixels.n_frames} frames without their positions"
-    return make_check("modality", modality, "CT", message, "reject")
-
-
-def _image_type(header: Header) -> QualityCheck:
-    value, limit = "\\".join(header.image_type), "original axial images"
-    derived = header.image_type[:1] == ("DERIVED",)
-    if "LOCALIZER" in header.image_type:
-        return make_check("image type", value, limit, "is a localiser (scout view)", "reject")
-    words = [word for part in header.image_type[2:] for word in (part, *part.split())]
-    if derived and any(word in _PROJECTIONS for word in words):
-        return make_check(
-            "image type", value, limit, "was made from another series (MPR, MIP or the like)", "reject"
-        )
-    if derived and header.image_type[1:2] == ("SECONDARY",):
-        if header.image_type[2:3] not in ((), ("AXIAL",)):
-            return make_check(
-                "image type", value, limit, "is a secondary picture of another series", "reject"
-            )
-        return make_check("image type", value, limit, "images were processed after reconstruction")
-    return make_check("image type", value, limit)
-
-
-def _encoding(header: Header) -> QualityCheck:
-    syntax = header.pixels.transfer_syntax if header.pixels else ""
-    message = ""
-    if header.pixels is not None and not is_decodable(header.pixels):
-        bits = header.pixels.bits_allocated
-        message = f"pixel data in Transfer Syntax {syntax or 'unknown'} with {bits} bits cannot be decoded"
-    return make_check("encoding", syntax, "a Transfer Syntax with a decoder", message, "reject")
 
 
 def _number_of_slices(stack: Stack, min_slices: int) -> QualityCheck:
@@ -110,11 +54,19 @@ def _duplicates(stack: Stack) -> QualityCheck:
     return make_check("duplicate slices", str(stack.n_duplicates), "none", message)
 
 
-def _rescale(header: Header) -> QualityCheck:
-    if header.rescale is None:
+def _rescale(stack: Stack) -> QualityCheck:
+    first = stack.headers[0]
+    if first.rescale is None:
         message = "has no usable Rescale Slope and Intercept: values taken as HU"
         return make_check("rescale", "absent", "present", message)
-    return make_check("rescale", f"× {header.rescale.slope:g} + {header.rescale.intercept:g}", "present")
+    value = f"× {first.rescale.slope:g} {'+' if first.rescale.intercept >= 0 else '−'} "
+    value += f"{abs(first.rescale.intercept):g}"
+    if any(header.rescale != first.rescale for header in stack.headers):
+        value += ", others in other slices: each slice has its own"
+    if first.rescale_type not in HU_TYPES:
+        message = f"holds values in {first.rescale_type} (Rescale Type), not HU"
+        return make_check("rescale", f"{value} {first.rescale_type}", "HU", message, "reject")
+    return make_check("rescale", value, "present")
 
 
 def _padding_value(header: Header) -> QualityCheck:
@@ -131,11 +83,21 @@ def _lossy(stack: Stack) -> QualityCheck:
     return make_check("compression", f"{n_lossy} lossy images", "lossless", message)
 
 
-def _photometric(header: Header) -> QualityCheck:
-    value = header.pixels.photometric if header.pixels else ""
-    inverted = value == "MONOCHROME1"
-    message = "is stored for inverted display: check that air is dark" if inverted else ""
-    return make_check("photometric interpretation", value, "MONOCHROME2", message)
+def _photometric(stack: Stack) -> QualityCheck:
+    values = sorted({header.pixels.photometric for header in stack.headers if header.pixels})
+    message = "is marked for inverted display: its values are used because air is the darkest in them"
+    inverted = "MONOCHROME1" in values
+    name, limit = "photometric interpretation", "MONOCHROME2"
+    return make_check(name, ", ".join(values) or "absent", limit, message if inverted else "")
+
+
+def _kernel(header: Header) -> QualityCheck:
+    sharpness = sharpness_of(header.kernel, dict(header.attributes).get("Manufacturer", ""))
+    value = f"{header.kernel} ({sharpness})" if header.kernel else "absent"
+    message = (
+        "the kernel enhances edges: nodules look larger and denser" if sharpness == "edge-enhancing" else ""
+    )
+    return make_check("kernel", value, "soft, medium or sharp", message)
 
 
 def _thickness(header: Header) -> QualityCheck:
@@ -154,10 +116,33 @@ def _matrix(header: Header) -> QualityCheck:
     )
 
 
-def _spacing(grid: Grid) -> QualityCheck:
+def _spacing(stack: Stack, grid: Grid) -> QualityCheck:
     spacing = spacing_mm(grid.affine)[0]
     message = "slices lie far apart: small nodules can be missed" if spacing > MAX_SPACING_MM else ""
-    return make_check("slice spacing", f"{spacing:.3g} mm", f"at most {MAX_SPACING_MM:g} mm", message)
+    value, off_mm = f"{spacing:.3g} mm", _off_the_grid_mm(stack, grid)
+    if off_mm > SAME_POSITION_MM:
+        value += f", slices at most {off_mm:.2g} mm off"
+    return make_check("slice spacing", value, f"at most {MAX_SPACING_MM:g} mm", message)
+
+
+def _off_the_grid_mm(stack: Stack, grid: Grid) -> float:
+    """How far the slice that is furthest from its place on the grid lies from it."""
+    positions = np.array([header.position_mm for header in stack.headers])
+    distances = (positions - grid.affine[:3, 3]) @ grid.affine[:3, 0] / spacing_mm(grid.affine)[0]
+    return float(np.abs(distances - np.array(grid.slots) * spacing_mm(grid.affine)[0]).max())
+
+
+def _gap(header: Header, grid: Grid) -> QualityCheck:
+    """What lies between two slices and in none of them."""
+    thickness, limit = header.slice_thickness_mm, f"at most {MAX_GAP:.0%} of the spacing"
+    if thickness is None or thickness <= 0:
+        return make_check("gap between slices", "unknown", limit)
+    spacing = spacing_mm(grid.affine)[0]
+    gap = max(spacing - thickness, 0.0)
+    message = (
+        "slices leave gaps between them: nodules can lie in none of them" if gap > MAX_GAP * spacing else ""
+    )
+    return make_check("gap between slices", f"{gap:.2g} mm", limit, message)
 
 
 def _coverage(grid: Grid) -> QualityCheck:

@@ -23,7 +23,7 @@ ENHANCED_HU, UNENHANCED_HU = 90.0, 70.0
 MAX_NOISE_HU = 75.0
 """Ground glass stands some 200 HU out of the lung: in more noise than this it drowns."""
 SOFT_TISSUE_HU = (0.0, 120.0)
-PATCH_MM, MANY_PATCHES = 3.0, 1500
+PATCH_MM, MANY_PATCHES, ENOUGH_PATCHES = 3.0, 1000, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Noise:
     @property
     def level_hu(self) -> float:
         """The lower quartile: patches without an edge. NaN where there is too little soft tissue."""
-        return float(np.percentile(self.hu, 25)) if self.hu.size >= 20 else float("nan")
+        return float(np.percentile(self.hu, 25)) if self.hu.size >= ENOUGH_PATCHES else float("nan")
 
 
 def measure_noise(chest: Chest) -> Noise:
@@ -116,13 +116,13 @@ def _blood_hu(chest: Chest) -> float:
     n = len(chest.levels)
     levels = slice(chest.levels.start + n // 4, chest.levels.start + max(round(0.6 * n), n // 4 + 1))
     lungs = chest.lungs[levels]
-    rows = np.flatnonzero(lungs.any(axis=(0, 2)))
+    rows = np.flatnonzero(chest.lungs.any(axis=(0, 2)))
     front = np.zeros(lungs.shape[1], np.bool_)
     front[rows[0] : rows[0] + int(0.6 * (rows[-1] - rows[0]))] = True
     after_right = np.maximum.accumulate(lungs, axis=2)
     before_left = np.maximum.accumulate(lungs[:, :, ::-1], axis=2)[:, :, ::-1]
     between = after_right & before_left & ~chest.enclosed[levels] & front[None, :, None]
-    places = np.argwhere(between) + [levels.start, 0, 0]
+    places = np.argwhere(between) + np.array([levels.start, 0, 0])
     mean = chest.patches(places, PATCH_MM).mean(axis=(1, 2))
     tissue = mean[(mean > -20) & (mean < 1000)]
     return float(np.percentile(tissue, 60)) if tissue.size >= 50 else float("nan")
