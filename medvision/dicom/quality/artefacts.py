@@ -11,7 +11,7 @@ from medvision.dicom.quality.values import ENOUGH_PATCHES, Noise
 from medvision.geometry import Affine, spacing_mm
 from medvision.volumes import QualityCheck
 
-ROW_MM, COLUMN_MM = 6.0, 3.0
+ROW_MM, COLUMN_MM = 6.0, 5.0
 """Sampling within a slice; along the scan every slice counts."""
 MAX_STEP = 1.5
 """How much more two neighbouring slices may differ than the pairs around them do."""
@@ -61,12 +61,14 @@ def slice_steps(planes: Hu) -> NDArray[np.float64]:
     inside = np.maximum(clipped[1:], clipped[:-1]) > low + 50
     counts = np.maximum(np.count_nonzero(inside, axis=1), 1)
     difference = (apart * inside).sum(axis=1, dtype=np.int64) / counts
-    return np.array([difference[k] / max(_around(difference, k), 1.0) for k in range(len(difference))])
+    return np.asarray(difference / np.maximum(_around(difference), 1.0))
 
 
-def _around(difference: NDArray[np.float64], k: int) -> float:
-    near = [*difference[max(0, k - NEIGHBOURS) : k], *difference[k + 1 : k + 1 + NEIGHBOURS]]
-    return float(np.median(near))
+def _around(difference: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Median of the values before and after each one; at the ends those of one side count twice."""
+    padded = np.pad(difference, NEIGHBOURS, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
+    return np.asarray(np.median(np.delete(windows, NEIGHBOURS, axis=1), axis=1))
 
 
 def metal_check(planes: Hu, sample_ml: float, chest: Chest, noise: Noise) -> QualityCheck:

@@ -77,7 +77,7 @@ class Chest:
     def middle(self) -> int:
         """Column of the sample half-way between the lungs' outer borders."""
         columns = np.flatnonzero(self.lungs.any(axis=(0, 1)))
-        return round((columns[0] + columns[-1]) / 2)
+        return round(float(columns[0] + columns[-1]) / 2)
 
     def patches(self, places: NDArray[np.int64], radius_mm: float) -> Hu:
         """The fine voxels around some places of the sample, in their axial plane.
@@ -122,7 +122,8 @@ def find_chest(hu: Hu, affine: Affine) -> Chest:
 def turn(hu: Hu, affine: Affine) -> tuple[Hu, Vector]:
     """A view whose axes run, as nearly as whole turns allow, along LPS z, y and x; and its spacing in mm."""
     directions = np.asarray(affine, np.float64)[:3, :3] / spacing_mm(affine)
-    axes, signs = [], []
+    axes: list[int] = []
+    signs: list[int] = []
     for world in (2, 1, 0):
         strength = np.abs(directions[world]).copy()
         strength[axes] = -1
@@ -158,14 +159,16 @@ def _from_the_edge(air: Mask, picture: Mask) -> Mask:
 def spread(start: Mask, within: Mask, axes: tuple[int, ...]) -> Mask:
     """All of a mask that hangs together with a part of it, by sweeps to and fro until nothing changes."""
     reached, count = start & within, -1
+    along = {axis: np.ascontiguousarray(np.moveaxis(within, axis, 0)) for axis in axes}
     while (now := int(np.count_nonzero(reached))) != count:
         count = now
-        for axis in axes:
-            ahead, open_ahead = np.moveaxis(reached, axis, 0), np.moveaxis(within, axis, 0)
-            for k in range(1, len(ahead)):
-                ahead[k] |= ahead[k - 1] & open_ahead[k]
-            for k in range(len(ahead) - 2, -1, -1):
-                ahead[k] |= ahead[k + 1] & open_ahead[k]
+        for axis, free in along.items():
+            swept = np.ascontiguousarray(np.moveaxis(reached, axis, 0))
+            for k in range(1, len(swept)):
+                swept[k] |= swept[k - 1] & free[k]
+            for k in range(len(swept) - 2, -1, -1):
+                swept[k] |= swept[k + 1] & free[k]
+            reached = np.moveaxis(swept, 0, axis)
     return reached
 
 

@@ -1,8 +1,8 @@
-"""What a Convolution Kernel's name says: soft, medium, sharp or edge-enhancing; the makers have no common names.
+"""What a Convolution Kernel's name says: soft, medium, sharp or edge-enhancing; makers share no names.
 
-Siemens numbers its kernels, from 10, extremely soft, to 90 (Somatom Sensation, operating instructions: 30 and 40
-for body tissue, 50 to 80 where more sharpness is required). GE and Philips use words and letters, Canon (Toshiba)
-FC numbers whose tens say for what they are made: 0 and 1 body, 3 bone, 5 lung, 8 high resolution.
+Siemens numbers its kernels from 10, extremely soft, to 90 (Somatom Sensation, operating instructions: 30 and
+40 for body tissue, 50 to 80 where more sharpness is required). GE and Philips use words and letters, Canon
+(Toshiba) FC numbers whose tens say what they are made for: 0 and 1 body, 3 bone, 5 lung, 8 high resolution.
 """
 
 from __future__ import annotations

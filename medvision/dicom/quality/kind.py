@@ -30,8 +30,8 @@ _SOP_CLASSES = {
 """SOP Class UID → words, PS3.4 B.5; others are named by their UID."""
 _PROJECTIONS = frozenset(
     [
-        "MIP", "MINIP", "MPR", "REFORMATTED", "CURVED", "VRT", "VOLREN", "3D", "PROJECTION IMAGE", "SSD", "AVERAGE",
-        "MAXIMUM", "MINIMUM", "AVG", "MPVR", "THICK MIP",
+        "MIP", "MINIP", "MPR", "REFORMATTED", "CURVED", "VRT", "VOLREN", "3D", "PROJECTION IMAGE", "SSD",
+        "AVERAGE", "AVG", "MAXIMUM", "MINIMUM", "MPVR",
     ]
 )  # fmt: skip
 

@@ -90,7 +90,7 @@ def _largest_hu(header: Header) -> float:
     bits = header.pixels.bits_stored
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if header.pixels.signed else (0, 2**bits - 1)
     slope, intercept = header.rescale.slope, header.rescale.intercept
-    return max(low * slope, high * slope) + intercept
+    return float(max(low * slope, high * slope) + intercept)
 
 
 def _clipped(hu: Hu) -> QualityCheck:
