@@ -18,6 +18,7 @@ from medvision.dicom.deidentify.audit import Audit
 from medvision.dicom.deidentify.dataset import deidentify
 from medvision.dicom.deidentify.elements import NOT_READABLE
 from medvision.dicom.deidentify.key import DeidentificationKey, is_uid
+from medvision.dicom.deidentify.quiet import quiet_pydicom
 from medvision.dicom.entries import SeriesEntry
 from medvision.errors import DataError, OutputError
 from medvision.files import make_folder, write_text, write_whole
@@ -74,7 +75,8 @@ def write_copies(
     series = make_folder(folder / new_uid(first.series_instance_uid, "SeriesInstanceUID", key, config))
     patient, audit = patient_of(first.patient_id, first.study_instance_uid), Audit()
     copying = _Copying(series, patient, key, config, audit)
-    done = [copying.copy(path) for path in dict.fromkeys(h.file.path for h in entry.stack.headers)]
+    with quiet_pydicom():
+        done = [copying.copy(path) for path in dict.fromkeys(h.file.path for h in entry.stack.headers)]
     copies = Copies(sum(done), len(done) - sum(done), audit)
     if copies.n_left_out:
         log.warning("%s: %d images could not be copied", name, copies.n_left_out)

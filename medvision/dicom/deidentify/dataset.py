@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 from medvision.config.deidentification import DeidentificationConfig
@@ -13,6 +12,7 @@ from medvision.dicom.deidentify.elements import read_text
 from medvision.dicom.deidentify.key import DeidentificationKey
 from medvision.dicom.deidentify.method import method_codes, method_text, temporal_information
 from medvision.dicom.deidentify.pixels import tidy_pixels
+from medvision.dicom.deidentify.quiet import quiet_pydicom
 from medvision.dicom.deidentify.walk import Walk
 from medvision.errors import DicomError
 
@@ -53,8 +53,7 @@ def deidentify(
         DicomError: sequences are nested too deeply.
     """
     config = config or DeidentificationConfig()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's words about bad values quote them
+    with quiet_pydicom():
         _refuse_burned_in(dataset)
         patient = patient or read_text(dataset, _PATIENT_ID) or read_text(dataset, _STUDY)
         walk = Walk(key, config, patient, audit if audit is not None else Audit())

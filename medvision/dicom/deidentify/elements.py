@@ -57,8 +57,8 @@ def keyword_of(tag: int) -> str:
 
 def has_expected_kind(element: DataElement) -> bool:
     """Whether text is where PS3.6 has text, bytes where it has bytes, numbers where it has numbers."""
-    expected = dictionary_vr(int(element.tag))
-    kinds = [(vr in _BYTES, vr in _TEXT, vr == "SQ") for vr in (expected, str(element.VR))]
+    found = str(element.VR).split(" or ", maxsplit=1)[0]  # a new Data Set's Pixel Data is `OB or OW`
+    kinds = [(vr in _BYTES, vr in _TEXT, vr == "SQ") for vr in (dictionary_vr(int(element.tag)), found)]
     return kinds[0] == kinds[1]
 
 
