@@ -17,7 +17,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Spacing
 
-from benchmarks.ingest import find_series
+from benchmarks.series import find_series
 from benchmarks.timing import best_of
 from medvision.dicom.catalogue import catalogue
 from medvision.inference.proposals import heat_map, lung_box

@@ -1,33 +1,45 @@
-"""One CT series beside dcm2niix and SimpleITK: into memory, and into `.nii.gz` as whole processes.
+"""One CT series beside dcm2niix, SimpleITK and pydicom: time, processor time, peak memory.
 
-Reads the folder in MEDVISION_BENCH_DICOM, else LIDC-IDRI-0001 of MEDVISION_TEST_DATA, else a synthetic series
-of 300 × 512². Medians of several runs, caches warm.
+300 slices of 512², synthetic (or the folder in MEDVISION_BENCH_DICOM), native and compressed. Every line is a
+whole process, but for the library call, which happens in a running one. All of one table take turns, caches
+are warm, the median of MEDVISION_BENCH_REPEATS (5) counts. MEDVISION_BENCH_SLICES makes it smaller.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
-import subprocess
 import sys
-import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks.timing import Row, print_table
+from benchmarks.series import ENCODERS, write_compressed, write_native
+from benchmarks.timing import Spent, run_apart
 from medvision.dicom.catalogue import catalogue
 
-REPEATS = 5
+REPEATS = int(os.environ.get("MEDVISION_BENCH_REPEATS", "5"))
+N_SLICES = int(os.environ.get("MEDVISION_BENCH_SLICES", "300"))
 DCM2NIIX = Path(sys.executable).with_name("dcm2niix")
-INGEST = "import sys; from pathlib import Path; from medvision.dicom.store import ingest; "
-INGEST += "ingest([Path(sys.argv[1])], Path(sys.argv[2]), resume=False)"
-SIMPLEITK = "import sys, SimpleITK as s; r = s.ImageSeriesReader(); "
-SIMPLEITK += "r.SetFileNames(r.GetGDCMSeriesFileNames(sys.argv[1])); "
+MEDVISION = Path(sys.executable).with_name("medvision")
+
+LOAD = """
+import sys; from pathlib import Path; from medvision.dicom.catalogue import catalogue
+for entry in catalogue([Path(sys.argv[1])]).series: entry.read()
+"""
+SIMPLEITK = """
+import sys, SimpleITK as sitk; reader = sitk.ImageSeriesReader()
+reader.SetFileNames(reader.GetGDCMSeriesFileNames(sys.argv[1])); reader.Execute()
+"""
+PYDICOM = """
+import sys, numpy, pydicom; from pathlib import Path
+slices = [pydicom.dcmread(path) for path in Path(sys.argv[1]).iterdir()]
+slices.sort(key=lambda ds: ds.ImagePositionPatient[2])
+hu = numpy.stack([ds.pixel_array.astype(numpy.int32) * int(ds.RescaleSlope) + int(ds.RescaleIntercept)
+                  for ds in slices]).astype(numpy.int16)
+"""
 
 
 @dataclass(frozen=True)
@@ -35,105 +47,89 @@ class Contest:
     """One piece of work: ours first, then the peers; each takes an empty output folder."""
 
     work: str
-    runners: dict[str, Callable[[Path], object]]
+    limit: float
+    runners: dict[str, Callable[[Path], Spent]]
 
 
-def python(code: str, *arguments: object) -> None:
-    subprocess.run([sys.executable, "-c", code, *map(str, arguments)], check=True, capture_output=True)
+def python(code: str, folder: Path) -> Callable[[Path], Spent]:
+    return lambda _: run_apart([sys.executable, "-c", code, folder])
 
 
-def dcm2niix(folder: Path, out: Path, compress: str) -> None:
-    subprocess.run([DCM2NIIX, "-z", compress, "-o", out, folder], check=True, capture_output=True)
+def dcm2niix(folder: Path, compress: str) -> Callable[[Path], Spent]:
+    return lambda out: run_apart([DCM2NIIX, "-z", compress, "-b", "n", "-o", out, folder])
 
 
-def load_in_process(folder: Path) -> None:
+def load_here(folder: Path) -> Spent:
+    """The library call in this process."""
+    start, busy = time.perf_counter(), time.process_time()
     for entry in catalogue([folder]).series:
-        if entry.status != "rejected":
-            entry.read()
+        entry.read()
+    return Spent(time.perf_counter() - start, time.process_time() - busy, 0)
 
 
-def contests(folder: Path) -> list[Contest]:
-    series = next(path.parent for path in sorted(folder.rglob("*.dcm")))
-    return [
-        Contest(
-            "DICOM to HU array (ours: a call in a running process)",
+def contests(native: Path, compressed: dict[str, Path]) -> Iterator[Contest]:
+    to_nii = {"dcm2niix -z n": dcm2niix(native, "n"), "SimpleITK": python(SIMPLEITK, native)}
+    ours: dict[str, Callable[[Path], Spent]] = {"medvision, library call": lambda _: load_here(native)}
+    yield Contest("native to HU in memory", 1.2, ours | to_nii | {"pydicom": python(PYDICOM, native)})
+    ours = {"medvision ingest": lambda out: run_apart([MEDVISION, "ingest", native, "-o", out, "-q"])}
+    yield Contest("native to .nii.gz", 0.4, ours | {"dcm2niix -z y": dcm2niix(native, "y")})
+    for name, folder in compressed.items():
+        yield Contest(
+            f"{name} to HU in memory",
+            0.8,
             {
-                "medvision load": lambda _: load_in_process(folder),
-                "dcm2niix -z n": lambda out: dcm2niix(folder, out, "n"),
-                "SimpleITK process": lambda _: python(SIMPLEITK + "r.Execute()", series),
+                "medvision": python(LOAD, folder),
+                "dcm2niix -z n": dcm2niix(folder, "n"),
+                "SimpleITK": python(SIMPLEITK, folder),
+                "pydicom": python(PYDICOM, folder),
             },
-        ),
-        Contest(
-            "DICOM to .nii.gz (whole processes)",
-            {
-                "medvision ingest": lambda out: python(INGEST, folder, out),
-                "dcm2niix -z y": lambda out: dcm2niix(folder, out, "y"),
-                "SimpleITK process": lambda out: python(
-                    SIMPLEITK + "s.WriteImage(r.Execute(), sys.argv[2])", series, out / "a.nii.gz"
-                ),
-            },
-        ),
-    ]
+        )
 
 
-def median_seconds(run: Callable[[Path], object]) -> float:
-    """Median of several runs, the first one not counted."""
-    taken = []
+def compete(contest: Contest) -> dict[str, Spent]:
+    """The median of each, after one round that does not count; a peer that fails is left out."""
+    taken: dict[str, list[Spent]] = {name: [] for name in contest.runners}
     for _ in range(REPEATS + 1):
-        with tempfile.TemporaryDirectory() as out:
-            start = time.perf_counter()
-            run(Path(out))
-            taken.append(time.perf_counter() - start)
-    return statistics.median(taken[1:])
+        for name in list(taken):
+            with tempfile.TemporaryDirectory() as out:
+                spent = contest.runners[name](Path(out))
+            if spent.exit_code:
+                print(f"{name} cannot do it: exit code {spent.exit_code}")
+                del taken[name]
+            else:
+                taken[name].append(spent)
+    return {name: median(spent[1:]) for name, spent in taken.items()}
 
 
-def find_series(scratch: Path) -> Path:
-    """A folder with one series."""
-    if given := os.environ.get("MEDVISION_BENCH_DICOM"):
-        return Path(given)
-    root = Path(__file__).resolve().parent.parent
-    data = Path(os.environ.get("MEDVISION_TEST_DATA", root.parent / "shared" / "data"))
-    archive = data / "lidc" / "LIDC-IDRI-0001.tar.xz"
-    if archive.is_file():
-        with tarfile.open(archive) as file:
-            file.extractall(scratch, filter="data")
-        return scratch
-    return write_synthetic(scratch, n_slices=300, size=512)
-
-
-def write_synthetic(folder: Path, n_slices: int, size: int) -> Path:
-    """A series of noise with the contrast of a chest."""
-    from tests.dicom.builders import Slices, body_hu, write_series
-
-    rng = np.random.default_rng(0)
-
-    def scene(points_mm: np.ndarray) -> np.ndarray:
-        return np.asarray(body_hu(points_mm) + rng.normal(0, 20, points_mm.shape[:-1]))
-
-    positions = [1.25 * k for k in range(n_slices)]
-    write_series(
-        folder, Slices(positions, size, size, (0.7, 0.7), origin_mm=(-180.0, -180.0, -300.0), scene=scene)
+def median(spent: Sequence[Spent]) -> Spent:
+    return Spent(
+        statistics.median(one.seconds for one in spent),
+        statistics.median(one.cpu_seconds for one in spent),
+        max(one.peak_bytes for one in spent),
     )
-    return folder
 
 
-def rows(contest: Contest) -> Iterator[Row]:
-    ours = None
-    for name, run in contest.runners.items():
-        taken = median_seconds(run)
-        ours = ours or taken
-        yield Row(name, taken, f"{ours / taken:.2f}")
+def print_contest(contest: Contest, volume_bytes: int) -> None:
+    spent = compete(contest)
+    ours, *peers = spent.values()
+    best = min(peer.seconds for peer in peers)
+    print(f"\n**{contest.work}**: {ours.seconds / best:.2f} × the fastest peer (at most {contest.limit:g})\n")
+    print("| | seconds | processor seconds | peak memory / volume |\n| --- | ---: | ---: | ---: |")
+    for name, one in spent.items():
+        memory = f"{one.peak_bytes / volume_bytes:.2f}" if one.peak_bytes else ""
+        print(f"| {name} | {one.seconds:.2f} | {one.cpu_seconds:.2f} | {memory} |", flush=True)
 
 
 def main() -> None:
     """Print a table for each piece of work."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder = find_series(Path(scratch))
-        for entry in catalogue([folder]).series:
-            print(f"{entry.row.n_slices} slices of {entry.row.rows} × {entry.row.columns}")
-        for contest in contests(folder):
-            print(f"\n{contest.work}; last column: medvision's time / this one's\n")
-            print_table(rows(contest))
+        given = os.environ.get("MEDVISION_BENCH_DICOM")
+        native = Path(given) if given else write_native(Path(scratch) / "native", N_SLICES)
+        compressed = {name: write_compressed(native, Path(scratch) / name, name) for name in ENCODERS}
+        (row,) = [entry.row for entry in catalogue([native]).series if entry.status != "rejected"]
+        print(f"{row.n_slices} slices of {row.rows} × {row.columns}")
+        for contest in contests(native, compressed):
+            print_contest(contest, row.n_slices * (row.rows or 0) * (row.columns or 0) * 2)
 
 
 if __name__ == "__main__":

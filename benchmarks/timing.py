@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -32,6 +33,26 @@ def best_of(work: Callable[[], object], repeats: int = REPEATS) -> float:
 def command(arguments: Sequence[str]) -> Callable[[], object]:
     """Work that is a process of its own, start-up included."""
     return lambda: subprocess.run(arguments, check=True, capture_output=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one run took; processor time and memory are its own and that of the processes it started."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    exit_code: int = 0
+
+
+def run_apart(arguments: Sequence[str | os.PathLike[str]]) -> Spent:
+    """Run a command to its end; `peak_bytes` is that of the largest of its processes."""
+    start = time.perf_counter()
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - start
+    return Spent(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, process.returncode)
 
 
 def print_table(rows: Iterable[Row]) -> None:
