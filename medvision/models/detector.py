@@ -36,7 +36,7 @@ def load_detector(folder: Path) -> tuple[TwoStageDetector, ModelCard]:
     Raises:
         ModelError: the directory is not there, not complete, or its weights do not fit its card.
     """
-    card = load_card(folder)
+    card = load_card(folder, ModelCard)
     network = build_detector(card.proposals, card.second_look)
     try:
         network.load_state_dict(load_weights(folder, card))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -61,25 +61,34 @@ class TrainingRecord(_Section):
     run_id: str | None = None
 
 
-class ModelCard(_Section):
-    """`model.yaml`."""
+class Card(_Section):
+    """What `model.yaml` says of any model."""
 
     schema_version: str = SCHEMA_VERSION
     name: str
     version: str
+    task: str
+    metrics: Mapping[str, float]
+    licence: str
+    weights_sha256: str = ""
+
+
+class ModelCard(Card):
+    """`model.yaml` of a detector."""
+
     task: Literal["detect_lite"]
     proposals: ProposalConfig
     candidates: CandidateConfig
     second_look: SecondLookConfig
     fusion: Fusion
     operating_points: tuple[OperatingPoint, ...]
-    metrics: Mapping[str, float]
     training: TrainingRecord
-    licence: str
-    weights_sha256: str = ""
 
 
-def save_model(folder: Path, card: ModelCard, network: nn.Module) -> ModelCard:
+CardT = TypeVar("CardT", bound=Card)
+
+
+def save_model(folder: Path, card: CardT, network: nn.Module) -> CardT:
     """Write a model directory; the card comes last, so that a killed run leaves no model that looks complete.
 
     Returns:
@@ -105,25 +114,29 @@ def save_weights(path: Path, network: nn.Module) -> None:
         aside.chmod(0o644)  # safetensors makes it private, but models are shared
 
 
-def load_card(folder: Path) -> ModelCard:
+def load_card(folder: Path, kind: type[CardT]) -> CardT:
     """Read and check `model.yaml`.
 
+    Args:
+        folder: model directory.
+        kind: of model that is wanted.
+
     Raises:
-        ModelError: no such directory or card, or a card that cannot be understood.
+        ModelError: no such directory or card, one of another task, or one that cannot be understood.
     """
     path = folder / CARD
     if not path.is_file():
         raise ModelError(f"no model at {folder}: no {CARD}; give a folder that `medvision train` wrote")
     try:
         values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return ModelCard.model_validate(values)
+        return kind.model_validate(values)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not valid YAML; copy the model again") from error
     except ValidationError as error:
-        raise ModelError(describe_problems(error, ModelCard, str(path))) from error
+        raise ModelError(describe_problems(error, kind, str(path))) from error
 
 
-def load_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
+def load_weights(folder: Path, card: Card) -> dict[str, Tensor]:
     """Read `weights.safetensors` after comparing its hash with the card's.
 
     Raises:

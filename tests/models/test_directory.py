@@ -10,7 +10,7 @@ from medvision.config.detection import CandidateConfig, ProposalConfig
 from medvision.config.second_look import SecondLookConfig
 from medvision.errors import ModelError, OutputError
 from medvision.models.detector import build_detector, load_detector
-from medvision.models.directory import CARD, WEIGHTS, load_card, load_weights, save_model
+from medvision.models.directory import CARD, WEIGHTS, ModelCard, load_card, load_weights, save_model
 from tests.models.cards import tiny_card, tiny_detector
 
 
@@ -37,7 +37,7 @@ def test_only_two_files_and_no_pickle(folder):
 
 def test_no_directory(tmp_path):
     with pytest.raises(ModelError, match="no model"):
-        load_card(tmp_path / "nowhere")
+        load_card(tmp_path / "nowhere", ModelCard)
 
 
 def test_weights_missing(folder):
@@ -51,7 +51,7 @@ def test_one_changed_byte_is_noticed(folder):
     data[-1] ^= 1
     (folder / WEIGHTS).write_bytes(data)
     with pytest.raises(ModelError, match="SHA-256"):
-        load_weights(folder, load_card(folder))
+        load_weights(folder, load_card(folder, ModelCard))
 
 
 def test_weights_of_another_architecture(tmp_path):
@@ -73,14 +73,14 @@ def test_a_card_that_cannot_be_understood(folder, change, words):
     values = yaml.safe_load((folder / CARD).read_text()) | change
     (folder / CARD).write_text(yaml.safe_dump(values))
     with pytest.raises(ModelError, match=words):
-        load_card(folder)
+        load_card(folder, ModelCard)
 
 
 @pytest.mark.parametrize("text", ["a: [", "!!python/object/apply:os.system ['true']"])
 def test_a_card_that_is_no_plain_yaml(folder, text):
     (folder / CARD).write_text(text)
     with pytest.raises(ModelError, match="not valid YAML"):
-        load_card(folder)
+        load_card(folder, ModelCard)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
