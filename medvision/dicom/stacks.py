@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medvision.dicom.grid import SAME_POSITION_MM, Grid, distance_along_normal, plan_grid
 from medvision.dicom.headers import NO_RESCALE, Header
+from medvision.dicom.parting import PARTING, part_acquisitions, part_interleaved, part_runs
 from medvision.dicom.pixels import stored_values, to_hu
+from medvision.dicom.places import by_position, distance, flat, has_no_repeats, identity, is_regular, lay_grid
 from medvision.dicom.problems import PixelError, Problem
 from medvision.errors import GeometryError
+
+__all__ = ["Stack", "lay_grid", "split_series"]
 
 ORIENTATION_STEP = 2e-3
 """Cosines that differ by less belong to one orientation."""
@@ -42,7 +45,7 @@ class Stack:
 
 def split_series(headers: Iterable[Header]) -> tuple[list[Stack], list[Problem]]:
     """Split the images of one series into stacks, largest first; problems name duplicates."""
-    ordered = sorted(headers, key=_identity)
+    ordered = sorted(headers, key=identity)
     others = tuple(header for header in ordered if header.modality != "CT")
     stacks = [Stack(others, _n_files(others))] if others else []
     problems: list[Problem] = []
@@ -51,11 +54,6 @@ def split_series(headers: Iterable[Header]) -> tuple[list[Stack], list[Problem]]
         stacks += made
         problems += duplicates
     return sorted(stacks, key=_largest_first), problems
-
-
-def _identity(header: Header) -> tuple[object, ...]:
-    """Sorts images by what they are, not by where they lie."""
-    return (header.sop_instance_uid, header.frame, header.position_mm or (), header.instance_number or 0)
 
 
 def _largest_first(stack: Stack) -> tuple[object, ...]:
@@ -103,58 +101,25 @@ def _orientation_number(orientation: tuple[float, ...] | None, known: list[tuple
 def _separate(group: list[Header]) -> tuple[list[Stack], list[Problem]]:
     """Order one group along its normal, drop duplicates, part acquisitions that lie between each other."""
     try:
-        placed = _by_position(group)
+        placed = by_position(group)
     except GeometryError:
         return [Stack(tuple(group), _n_files(group))], []
     kept, problems = _drop_duplicates(placed)
-    whole = Stack(_flat(kept), _n_files(group), len(group) - sum(map(len, kept)))
-    clashes = tuple(_distance(place[0]) for place in kept if len(place) > 1)
-    if not clashes and _is_regular(whole.headers):
-        return [whole], problems
-    parts = _part_acquisitions(whole.headers, _has_no_repeats if clashes else _is_regular)
+    whole = Stack(flat(kept), _n_files(group), len(group) - sum(map(len, kept)))
+    clashes = tuple(distance(place[0]) for place in kept if len(place) > 1)
+    if clashes:
+        parts = part_acquisitions(whole.headers, has_no_repeats) or part_runs(whole.headers)
+    elif is_regular(whole.headers):
+        parts = part_interleaved(whole.headers)
+    else:
+        parts = part_acquisitions(whole.headers, is_regular)
     if parts is None:
         return [replace(whole, clashes=clashes)], problems
-    return [Stack(_flat(_by_position(part)), _n_files(part)) for part in parts], problems
-
-
-def _has_no_repeats(headers: Sequence[Header]) -> bool:
-    return all(len(place) == 1 for place in _by_position(headers))
-
-
-def _is_regular(headers: Sequence[Header]) -> bool:
-    try:
-        lay_grid(_flat(_by_position(headers)))
-    except GeometryError:
-        return False
-    return _has_no_repeats(headers)
+    return [Stack(flat(by_position(part)), _n_files(part)) for part in parts], problems
 
 
 def _n_files(headers: Iterable[Header]) -> int:
     return len({header.file.path for header in headers})
-
-
-def _flat(places: Iterable[Iterable[Header]]) -> tuple[Header, ...]:
-    return tuple(header for place in places for header in place)
-
-
-def _distance(header: Header) -> float:
-    if header.orientation is None or header.position_mm is None:
-        raise GeometryError("no Image Position or Image Orientation")
-    return distance_along_normal(header.orientation, header.position_mm)
-
-
-def _by_position(headers: Iterable[Header]) -> list[list[Header]]:
-    """Ascending places, each with the slices that lie there."""
-    placed = sorted(((_distance(h), h) for h in headers), key=lambda pair: (pair[0], _identity(pair[1])))
-    places: list[list[Header]] = []
-    last = float("-inf")
-    for distance, header in placed:
-        if distance - last < SAME_POSITION_MM:
-            places[-1].append(header)
-        else:
-            places.append([header])
-            last = distance
-    return places
 
 
 def _drop_duplicates(places: list[list[Header]]) -> tuple[list[list[Header]], list[Problem]]:
@@ -182,7 +147,7 @@ def _distinct(place: list[Header]) -> tuple[list[Header], list[Problem]]:
             problems.append(contents)
         else:
             decoded.append((contents, header))
-    for (image, _), header in sorted(decoded, key=lambda pair: (*_identity(pair[1]), pair[0])):
+    for (image, _), header in sorted(decoded, key=lambda pair: (*identity(pair[1]), pair[0])):
         if image in different:
             twin = different[image].file.shown
             problems.append(Problem(header.file.shown, "duplicate", f"holds the same slice as {twin}"))
@@ -202,51 +167,5 @@ def _contents(header: Header) -> tuple[str, str] | Problem:
     except PixelError as error:
         return Problem(header.file.shown, error.reason, str(error))
     image = hashlib.sha256(hu.tobytes())
-    image.update(repr([attribute(header) for attribute in _PARTING]).encode())
+    image.update(repr([attribute(header) for attribute in PARTING]).encode())
     return image.hexdigest(), hashlib.sha256(data).hexdigest()
-
-
-_PARTING: tuple[Callable[[Header], Hashable], ...] = (
-    lambda header: header.acquisition_number,
-    lambda header: header.temporal_position,
-    lambda header: header.slice_thickness_mm,
-    lambda header: header.image_type,
-    lambda header: header.acquisition_time,
-)
-"""What may tell acquisitions at the same or interleaved positions apart, in this order."""
-
-
-def _all_of_them(header: Header) -> Hashable:
-    return tuple(attribute(header) for attribute in _PARTING)
-
-
-def _part_acquisitions(
-    headers: Sequence[Header], fits: Callable[[Sequence[Header]], bool]
-) -> list[list[Header]] | None:
-    """Part slices by the first attribute all of whose parts fit; None where none does."""
-    for attribute in (*_PARTING, _all_of_them):
-        parts: dict[Hashable, list[Header]] = defaultdict(list)
-        for header in headers:
-            parts[attribute(header)].append(header)
-        if len(parts) > 1 and all(map(fits, parts.values())):
-            return list(parts.values())
-    return None
-
-
-def lay_grid(headers: Sequence[Header]) -> Grid:
-    """The grid of sorted slices.
-
-    Raises:
-        GeometryError: with what is irregular.
-    """
-    first = headers[0]
-    if first.orientation is None or first.pixel_spacing_mm is None:
-        raise GeometryError("Image Orientation or Pixel Spacing is absent")
-    positions = [header.position_mm for header in headers if header.position_mm is not None]
-    return plan_grid(
-        first.orientation,
-        positions,
-        first.pixel_spacing_mm,
-        (first.rows, first.columns),
-        lone_spacing_mm=first.slice_thickness_mm or 1.0,
-    )
