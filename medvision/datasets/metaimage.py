@@ -6,8 +6,11 @@ Format: https://itk.org/Wiki/ITK/MetaIO/Documentation. Positions are LPS millime
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,30 +52,58 @@ def read_metaimage(path: Path) -> MetaImage:
         DataError: naming the file and what cannot be read in it.
         GeometryError: its axes are not orthogonal, or its spacing is not positive.
     """
-    try:
-        header, local = _read_header(path)
+    with _naming(path):
+        with path.open("rb") as stream:
+            header = _read_header(stream)
+            local = stream.read()
         data = local if header[DATA_FILE] == "LOCAL" else (path.parent / header[DATA_FILE]).read_bytes()
         affine = _affine(header)
         array = _array(header, data)
-    except KeyError as error:
-        raise DataError(f"{path}: header has no {error.args[0]}") from error
-    except (OSError, ValueError, zlib.error) as error:
-        raise DataError(f"{path}: {error}") from error
     check_regular(affine)
     return MetaImage(array, affine)
 
 
-def _read_header(path: Path) -> tuple[dict[str, str], bytes]:
-    """Key to value, and the bytes after the header, which ends with the line of ElementDataFile."""
+def read_metaimage_grid(path: Path) -> tuple[tuple[int, int, int], Affine]:
+    """Read shape (slices, rows, columns) and affine to LPS mm, without the voxels.
+
+    Raises:
+        DataError: naming the file and what cannot be read in it.
+        GeometryError: its axes are not orthogonal, or its spacing is not positive.
+    """
+    with _naming(path):
+        with path.open("rb") as stream:
+            header = _read_header(stream)
+        shape, affine = _shape(header), _affine(header)
+    check_regular(affine)
+    return shape, affine
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn what goes wrong into an error that names the file."""
+    try:
+        yield
+    except KeyError as error:
+        raise DataError(f"{path}: header has no {error.args[0]}") from error
+    except (OSError, ValueError, zlib.error) as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _read_header(stream: BinaryIO) -> dict[str, str]:
+    """Key to value, up to the line of ElementDataFile, which ends the header."""
     header: dict[str, str] = {}
-    with path.open("rb") as stream:
-        while DATA_FILE not in header:
-            line = stream.readline(LONGEST_HEADER).decode("utf-8")
-            key, equals, value = line.partition("=")
-            if not equals:
-                raise ValueError(f"not a MetaImage header: {line[:40]!r} is no 'key = value' line")
-            header[key.strip()] = value.strip()
-        return header, stream.read()
+    while DATA_FILE not in header:
+        line = stream.readline(LONGEST_HEADER).decode("utf-8")
+        key, equals, value = line.partition("=")
+        if not equals:
+            raise ValueError(f"not a MetaImage header: {line[:40]!r} is no 'key = value' line")
+        header[key.strip()] = value.strip()
+    return header
+
+
+def _shape(header: dict[str, str]) -> tuple[int, int, int]:
+    columns, rows, slices = (int(size) for size in header["DimSize"].split())
+    return slices, rows, columns
 
 
 def _array(header: dict[str, str], data: bytes) -> NDArray[np.generic]:
@@ -83,7 +114,7 @@ def _array(header: dict[str, str], data: bytes) -> NDArray[np.generic]:
     if element not in ELEMENT_TYPES:
         raise ValueError(f"ElementType {element} is not one of {', '.join(ELEMENT_TYPES)}")
     kind = np.dtype(ELEMENT_TYPES[element]).newbyteorder(">" if big_endian.lower() == "true" else "<")
-    columns, rows, slices = (int(size) for size in header["DimSize"].split())
+    slices, rows, columns = _shape(header)
     expected = slices * rows * columns * kind.itemsize
     if len(data) != expected:
         raise ValueError(f"{len(data)} bytes of pixels where {slices} × {rows} × {columns} need {expected}")
