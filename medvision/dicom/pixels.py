@@ -112,11 +112,7 @@ def to_hu(stored: NDArray[np.integer], rescale: Rescale, out: NDArray[np.int16])
     Returns:
         how many voxels were padding or below −1024.
     """
-    if (
-        stored.dtype in (np.int16, np.uint16)
-        and rescale.slope == 1
-        and rescale.intercept in _QUICK_INTERCEPTS
-    ):
+    if stored.dtype in (np.int16, np.uint16) and _is_quick(rescale):
         n_below = _add(stored, int(rescale.intercept), out)
     else:
         exact = stored.astype(np.float64) * rescale.slope + rescale.intercept
@@ -125,7 +121,13 @@ def to_hu(stored: NDArray[np.integer], rescale: Rescale, out: NDArray[np.int16])
     return n_below + _fill_padding(stored, rescale, out)
 
 
-_QUICK_INTERCEPTS = range(-8192, 1)
+_LOWEST_QUICK_INTERCEPT = -8192
+
+
+def _is_quick(rescale: Rescale) -> bool:
+    """Whether adding in 16 bits is exact."""
+    whole = rescale.intercept.is_integer()
+    return rescale.slope == 1 and whole and _LOWEST_QUICK_INTERCEPT <= rescale.intercept <= 0
 
 
 def _add(stored: NDArray[np.integer], intercept: int, out: NDArray[np.int16]) -> int:
@@ -133,7 +135,11 @@ def _add(stored: NDArray[np.integer], intercept: int, out: NDArray[np.int16]) ->
     limits = np.iinfo(stored.dtype)
     lowest = max(limits.min, AIR_HU - intercept)
     highest = min(limits.max, _INT16_MAX - intercept)
-    n_below = int(np.count_nonzero(stored < lowest))
+    least = stored.min()
+    if lowest <= least and stored.max() <= highest:
+        np.add(stored.view(np.int16), np.int16(intercept), out=out)
+        return 0
+    n_below = int(np.count_nonzero(stored < lowest)) if least < lowest else 0
     np.clip(stored, lowest, highest, out=out.view(stored.dtype))
     np.add(out, np.int16(intercept), out=out)
     return n_below
