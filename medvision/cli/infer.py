@@ -61,7 +61,15 @@ def _check_device(_: click.Context, __: click.Parameter, device: str) -> str:
 @click.option(
     "--threshold", type=click.FloatRange(0, 1), metavar="P", help="Report findings from probability P on."
 )
+@click.option(
+    "--series",
+    multiple=True,
+    metavar="UID",
+    help="Analyse this series; may be given several times.  [default: the best of each study]",
+)
+@click.option("--all-series", is_flag=True, help="Analyse every usable series of a study.")
 @options.resume
+@options.index
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -77,19 +85,25 @@ def infer(  # noqa: PLR0913  one argument an option
     model: str,
     formats: tuple[str, ...],
     device: str,
-    fp_per_scan: float | None,
-    threshold: float | None,
     workers: int,
     *,
+    fp_per_scan: float | None,
+    threshold: float | None,
+    series: tuple[str, ...],
+    index: Path | None,
+    all_series: bool,
     resume: bool,
     as_json: bool,
 ) -> int:
-    """Find nodules in every chest CT among SRC: DICOM files, folders, archives, or a STORE made by ingest.
+    """Find nodules in the chest CTs among SRC: DICOM files, folders, archives, or a STORE made by ingest.
 
+    Of several series of a study the best for nodules is analysed; the worklist says which and why.
     Makes OUT/worklist.html, one folder with a report for each series, and predictions.csv (LUNA16 format).
     """
     if fp_per_scan is not None and threshold is not None:
         raise click.UsageError("--fp-per-scan and --threshold exclude each other; give one.")
+    if series and all_series:
+        raise click.UsageError("--series and --all-series exclude each other; give one.")
 
     from medvision.files import make_folder
     from medvision.tracking import resolve_model
@@ -109,8 +123,10 @@ def infer(  # noqa: PLR0913  one argument an option
         threshold=threshold,
         resume=resume,
         workers=workers,
+        series=series,
+        all_series=all_series,
+        index=index,
     )
-    record = {"exit_code": result.exit_code, "counts": result.counts, "worklist": result.worklist}
     lines = [", ".join(f"{number} {name}" for name, number in result.counts.items())]
     if result.exit_code:
         lines.append(f"not every series could be used; see {out / 'problems.csv'} and {out / 'series.csv'}")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     help="Reject a series with fewer slices.",
 )
 @options.resume
+@options.index
 @click.option("--deidentify", is_flag=True, help="Write nothing that says who the patients are (PS3.15).")
 @click.option(
     "--deidentify-config",
@@ -55,6 +56,7 @@ def ingest(  # noqa: PLR0913  one argument an option
     store: Path,
     workers: int | None,
     min_slices: int,
+    index: Path | None,
     deidentify_config: Path | None,
     key: Path | None,
     *,
@@ -76,7 +78,14 @@ def ingest(  # noqa: PLR0913  one argument an option
         if deidentify
         else _plain(store)
     )
-    result = run(sources, store, workers=options.count_workers(workers), min_slices=min_slices, resume=resume)
+    result = run(
+        sources,
+        store,
+        workers=options.count_workers(workers),
+        min_slices=min_slices,
+        resume=resume,
+        index=index,
+    )
     lines = [
         f"{result.n_accepted + result.n_warned} series accepted ({result.n_warned} with a remark), "
         f"{result.n_rejected} rejected, {result.n_failed} failed; {result.n_problems} files with a problem",

@@ -25,6 +25,13 @@ workers = click.option(
 resume = click.option(
     "--resume/--no-resume", default=True, show_default=True, help="Keep what an earlier run has finished."
 )
+index = click.option(
+    "--index",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Where to remember headers, so that the next run reads only what has changed.  "
+    "[default: index.sqlite in the folder written]",
+)
 seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="S")
 
 

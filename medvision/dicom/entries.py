@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+import numpy as np
 
 from medvision.dicom.decode import Decoded, Voxels, combine_hashes, hash_files, read_voxels, slice_references
 from medvision.dicom.grid import Grid
@@ -13,7 +14,7 @@ from medvision.dicom.problems import Problem
 from medvision.dicom.quality import gaps, look_at_voxels
 from medvision.dicom.sources import SourceFile
 from medvision.dicom.stacks import Stack, lay_grid
-from medvision.dicom.tables import SeriesRow, Status
+from medvision.dicom.tables import Fingerprint, ScanReading, SeriesRow, Status
 from medvision.errors import DicomError, GeometryError
 from medvision.geometry import spacing_mm
 from medvision.volumes import QualityCheck, Scan
@@ -79,7 +80,17 @@ class SeriesEntry:
         Raises:
             DicomError: one line that says what is wrong.
         """
-        return self.read()[0].to_scan()
+        return self.read_scan().scan
+
+    def read_scan(self) -> ScanReading:
+        """Decode it, and name the slices that could not be.
+
+        Raises:
+            SeriesError: as `read`.
+        """
+        decoded, problems = self.read()
+        fingerprint = Fingerprint(decoded.input_sha256, self.files, decoded.file_sha256)
+        return ScanReading(decoded.to_scan(), fingerprint, problems)
 
     def read(self, threads: int | None = None) -> tuple[Decoded, tuple[Problem, ...]]:
         """Decode it; slices whose pixels are damaged are treated as missing, and named.
@@ -90,13 +101,14 @@ class SeriesEntry:
         """
         return _read(self, threads)
 
-    def hash_files(self) -> dict[Path, str]:
-        """SHA-256 of each of its files, without decoding; those that an index knows are not read."""
-        return hash_files(self.stack.headers)
+    def fingerprint(self) -> Fingerprint:
+        """Of its files, without decoding; those that an index knows are not read."""
+        hashes = hash_files(self.stack.headers)
+        return Fingerprint(combine_hashes(hashes.values()), self.files, hashes)
 
     def hash_input(self) -> str:
         """The `input_sha256` of its Scan, without decoding."""
-        return combine_hashes(self.hash_files().values())
+        return self.fingerprint().input_sha256
 
     @property
     def files(self) -> tuple[SourceFile, ...]:
@@ -121,6 +133,7 @@ def _row(entry: SeriesEntry) -> SeriesRow:
     first = entry.stack.headers[0]
     attributes = dict(first.attributes)
     spacing = first.pixel_spacing_mm or (None, None)
+    low, high = _z_range(entry.grid) if entry.grid else (None, None)
     return SeriesRow(
         series_instance_uid=first.series_instance_uid,
         study_instance_uid=first.study_instance_uid,
@@ -141,7 +154,18 @@ def _row(entry: SeriesEntry) -> SeriesRow:
         model=attributes.get("ManufacturerModelName", ""),
         kernel=first.kernel,
         body_part=attributes.get("BodyPartExamined", ""),
+        image_type="\\".join(first.image_type),
+        z_low_mm=low,
+        z_high_mm=high,
     )
+
+
+def _z_range(grid: Grid) -> tuple[float, float]:
+    """LPS z of the lowest and the highest voxel's centre, whatever plane the slices lie in."""
+    steps = grid.affine[2, :3] * (np.array(grid.shape) - 1)
+    start = float(grid.affine[2, 3])
+    low, high = start + float(steps[steps < 0].sum()), start + float(steps[steps > 0].sum())
+    return round(low, 3), round(high, 3)
 
 
 def _read(entry: SeriesEntry, threads: int | None) -> tuple[Decoded, tuple[Problem, ...]]:

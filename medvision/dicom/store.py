@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from medvision.dicom.catalogue import MIN_SLICES, Catalogue, catalogue
-from medvision.dicom.decode import Decoded, combine_hashes
+from medvision.dicom.decode import Decoded
 from medvision.dicom.entries import (
     RejectedSeriesError,
     SeriesEntry,
@@ -40,6 +40,8 @@ from medvision.dicom.sidecar import (
     write_volume,
 )
 from medvision.dicom.tables import (
+    Fingerprint,
+    ScanReading,
     SeriesRow,
     Status,
     read_series_csv,
@@ -309,12 +311,12 @@ def _kept(entry: SeriesEntry, store: Path, deidentify: Deidentifier | None) -> _
         return None
     if known.checks[: len(entry.checks)] != entry.checks:
         return None
-    hashes = entry.hash_files()
-    digest = combine_hashes(hashes.values())
-    if known.input_sha256 != (deidentify.digest(digest) if deidentify else digest):
+    found = entry.fingerprint()
+    digest = deidentify.digest(found.input_sha256) if deidentify else found.input_sha256
+    if known.input_sha256 != digest:
         return None
     row = _accepted(entry.row, entry.grid.affine, entry.grid.shape, known.checks)
-    return _Outcome(row, kept=True, file_sha256=hashes)
+    return _Outcome(row, kept=True, file_sha256=found.file_sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,10 +343,23 @@ class StoreEntry:
         """Accepted, warned or rejected."""
         return self.row.status
 
+    def fingerprint(self) -> Fingerprint:
+        """From the sidecar; empty where there is none."""
+        known = read_known(self.store, self.name)
+        return Fingerprint(known.input_sha256 if known else "")
+
     def hash_input(self) -> str:
         """The `input_sha256` of its Scan, from the sidecar; empty where there is none."""
-        known = read_known(self.store, self.name)
-        return known.input_sha256 if known else ""
+        return self.fingerprint().input_sha256
+
+    def read_scan(self) -> ScanReading:
+        """Read volume and sidecar.
+
+        Raises:
+            DicomError: it was rejected, or the store is damaged.
+        """
+        scan = self.load()
+        return ScanReading(scan, Fingerprint(scan.input_sha256))
 
     @property
     def patient_id(self) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal, Protocol
 
 from medvision.dicom.problems import Problem
+from medvision.dicom.sources import SourceFile
 from medvision.files import write_text
 from medvision.volumes import Scan
 
@@ -23,6 +24,9 @@ class SeriesRow:
     Attributes:
         reasons: why it was warned about or rejected, in words, separated by semicolons.
         volume: path of the volume, relative to the table; empty when rejected.
+        image_type: Image Type (0008,0008) of its first slice, parts separated by backslashes.
+        z_low_mm: LPS z of its lowest voxel; None where it has no grid.
+        z_high_mm: LPS z of its highest voxel.
     """
 
     series_instance_uid: str
@@ -44,6 +48,33 @@ class SeriesRow:
     model: str
     kernel: str
     body_part: str
+    image_type: str = ""
+    z_low_mm: float | None = None
+    z_high_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Whether a series is the same as in an earlier run.
+
+    Attributes:
+        input_sha256: hash of the content of all its files; empty where it cannot be told.
+        files: the files, where it was read from DICOM.
+        file_sha256: hash of each of them.
+    """
+
+    input_sha256: str
+    files: tuple[SourceFile, ...] = ()
+    file_sha256: Mapping[Path, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReading:
+    """A decoded series, and its files that could not be used."""
+
+    scan: Scan
+    fingerprint: Fingerprint
+    problems: tuple[Problem, ...] = ()
 
 
 class ScanSource(Protocol):
@@ -72,17 +103,30 @@ class ScanSource(Protocol):
             DicomError: one line that says what is wrong.
         """
 
+    def fingerprint(self) -> Fingerprint:
+        """Of its input, without decoding."""
+
+    def hash_input(self) -> str:
+        """The `input_sha256` of its Scan, without decoding; empty where it cannot be told."""
+
+    def read_scan(self) -> ScanReading:
+        """Decode it, and say what was met on the way.
+
+        Raises:
+            SeriesError: one line that says what is wrong.
+        """
+
 
 def write_series_csv(rows: Iterable[SeriesRow | ScanSource], path: Path) -> None:
     """Write `series.csv` whole, sorted by name."""
     plain = [row if isinstance(row, SeriesRow) else row.row for row in rows]
     ordered = sorted(plain, key=lambda row: (row.series_instance_uid, len(row.name), row.name))
-    _write(path, [field.name for field in fields(SeriesRow)], [asdict(row) for row in ordered])
+    _write(path, [each.name for each in fields(SeriesRow)], [asdict(row) for row in ordered])
 
 
 def write_problems_csv(problems: Iterable[Problem], path: Path) -> None:
     """Write `problems.csv` whole, sorted by path."""
-    columns = [field.name for field in fields(Problem)]
+    columns = [each.name for each in fields(Problem)]
     _write(path, columns, [asdict(problem) for problem in sorted(set(problems))])
 
 
@@ -98,14 +142,16 @@ def read_series_csv(path: Path) -> list[SeriesRow]:
 
 def _parse(row: dict[str, str]) -> SeriesRow:
     values: dict[str, object] = {}
-    for field in fields(SeriesRow):
-        text, kind = row[field.name], str(field.type)
+    for column in fields(SeriesRow):
+        if column.name not in row and column.default is not MISSING:
+            continue  # a table that an earlier version wrote
+        text, kind = row[column.name], str(column.type)
         if kind.startswith("float"):
-            values[field.name] = float(text) if text else None
+            values[column.name] = float(text) if text else None
         elif kind.startswith("int"):
-            values[field.name] = int(text) if text else None
+            values[column.name] = int(text) if text else None
         else:
-            values[field.name] = text
+            values[column.name] = text
     return SeriesRow(**values)  # type: ignore[arg-type]
 
 

@@ -51,16 +51,13 @@ class CaseSettings:
     runs: dict[str, str]
 
 
-def finished_report(folder: Path, scan: Scan, settings: CaseSettings) -> Report | None:
-    """The report of an earlier run, if it came from the same input and settings; else None."""
+def finished_report(folder: Path, settings: CaseSettings) -> Report | None:
+    """The report of an earlier run with the same settings; whether of the same input, its lineage says."""
     try:
         report = read_report(folder / REPORT)
     except ContractError:
         return None
-    same = (report.lineage.input_sha256, report.lineage.config_sha256) == (
-        scan.input_sha256,
-        settings.config_sha256,
-    )
+    same = report.lineage.config_sha256 == settings.config_sha256
     return report if same and (folder / CANDIDATES).is_file() else None
 
 

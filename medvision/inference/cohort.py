@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from medvision.dicom.catalogue import catalogue
+from medvision.dicom.entries import RejectedSeriesError, SeriesError
+from medvision.dicom.index import INDEX, HeaderIndex
 from medvision.dicom.problems import Problem
 from medvision.dicom.store import is_store, open_store
-from medvision.dicom.tables import ScanSource, write_problems_csv, write_series_csv
+from medvision.dicom.tables import (
+    Fingerprint,
+    ScanSource,
+    SeriesRow,
+    write_problems_csv,
+    write_series_csv,
+)
 from medvision.files import make_folder, write_text
 from medvision.inference.case import (
     CANDIDATES,
@@ -25,6 +34,7 @@ from medvision.inference.case import (
 from medvision.inference.operating_point import choose_operating_point
 from medvision.inference.predictor import Predictor
 from medvision.inference.run_record import RunRecord, installed_versions, settings_sha256
+from medvision.inference.selection import Selection, describe, select
 from medvision.prefetch import prefetch
 from medvision.progress import track
 from medvision.reporting.report import ModelRecord, Report
@@ -33,6 +43,8 @@ from medvision.volumes import Scan
 
 logger = logging.getLogger(__name__)
 
+COUNTED = ("processed", "reused", "failed", "rejected", "skipped", "findings")
+
 
 @dataclass(frozen=True, slots=True)
 class InferResult:
@@ -40,7 +52,7 @@ class InferResult:
 
     Attributes:
         exit_code: 0 all well, 3 some Series failed, 4 no Series could be used.
-        counts: series processed, reused, failed, rejected; findings.
+        counts: series processed, reused, failed, rejected, skipped for a better one; findings.
         worklist: the page to open.
     """
 
@@ -56,9 +68,9 @@ class _Progress:
     rows: list[WorklistRow] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     stages: Stages = field(default_factory=dict)
-    counts: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("processed", "reused", "failed", "rejected", "findings"), 0)
-    )
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    rejected: dict[str, SeriesRow] = field(default_factory=dict)
+    known: HeaderIndex = field(default_factory=lambda: HeaderIndex(None))
 
     @property
     def exit_code(self) -> int:
@@ -80,8 +92,14 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     min_slices: int = 20,
     resume: bool = True,
     workers: int = 2,
+    series: Collection[str] = (),
+    all_series: bool = False,
+    index: Path | None = None,
 ) -> InferResult:
-    """Find nodules in every chest CT among the sources and write OUT.
+    """Find nodules in the chest CTs among the sources and write OUT.
+
+    Of a study with several reconstructions of the same part of the body the best one is analysed
+    (`medvision.dicom.choice`); the worklist and series.csv say which and why.
 
     Args:
         sources: DICOM files, folders, archives, or one STORE made by ingest.
@@ -94,33 +112,74 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         min_slices: fewer are no CT volume.
         resume: keep the folders of an earlier run that came from the same input and settings.
         workers: scans read ahead.
+        series: Series Instance UIDs to analyse instead of the best of each study.
+        all_series: analyse every usable Series.
+        index: the header index; None for OUT/index.sqlite.
 
     Raises:
         OutputError: OUT cannot be written.
         ModelError: the model cannot be read.
         NothingToDoError: no DICOM image among the sources.
+        UsageError: a Series asked for is not there.
     """
     record = RunRecord.start(out)
     make_folder(out)
     predictor = Predictor(model, device)
     settings = _settings(predictor, formats, fp_per_scan, threshold)
-    found, problems = _find(sources, min_slices, workers)
-    progress = _Progress(problems=list(problems))
-    usable = [source for source in found if source.status != "rejected"]
-    _note_rejected([source for source in found if source.status == "rejected"], progress)
-    for source, future in track(_load(usable, workers), "infer", len(usable)):
-        _process(source, future, out, predictor, settings, progress, resume=resume)
-    write_series_csv(found, out / "series.csv")
-    write_problems_csv(progress.problems, out / "problems.csv")
-    _write_predictions(out, usable)
-    write_worklist(progress.rows, out)
+    with HeaderIndex(index or out / INDEX, trusted=resume) as known:
+        found, problems = _find(sources, min_slices, known)
+        selection = select(
+            found, wanted=series, every=all_series, trained_kernels=predictor.card.training.kernels
+        )
+        progress = _Progress(problems=list(problems), known=known)
+        _note_unused(selection, progress)
+        prepare = partial(_prepare, out=out, settings=settings, resume=resume)
+        ready = prefetch(prepare, selection.chosen, threads=workers, ahead=workers)
+        for source, future in track(ready, "infer", len(selection.chosen)):
+            _process(source, future, out, predictor, settings, progress)
+    _write_tables(out, selection, progress)
     record.finish(predictor, settings, progress.counts, progress.stages, progress.exit_code)
     return InferResult(progress.exit_code, progress.counts, out / "worklist.html")
 
 
-def _load(usable: Sequence[ScanSource], workers: int) -> Iterator[tuple[ScanSource, Future[Scan]]]:
-    """Read the next scans while the current one is judged."""
-    return prefetch(lambda source: source.load(), usable, threads=workers, ahead=workers)
+def _write_tables(out: Path, selection: Selection, progress: _Progress) -> None:
+    everything = (*selection.chosen, *selection.skipped, *selection.rejected)
+    rows = [describe(source, out, selection.remarks.get(source.name, "")) for source in everything]
+    write_series_csv([progress.rejected.get(row.name, row) for row in rows], out / "series.csv")
+    write_problems_csv(progress.problems, out / "problems.csv")
+    _write_predictions(out, selection.chosen)
+    write_worklist([_with_remark(row, selection.remarks) for row in progress.rows], out)
+
+
+def _with_remark(row: WorklistRow, remarks: Mapping[str, str]) -> WorklistRow:
+    """Why a Series was preferred belongs to what is to be minded; why it was skipped stands there already."""
+    if row.verdict == "skipped" or row.name not in remarks:
+        return row
+    remark = remarks[row.name]
+    return replace(row, reason=f"{row.reason} {remark[0].upper()}{remark[1:]}.".strip())
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A Series that is finished, or one that is read."""
+
+    report: Report | None
+    scan: Scan | None
+    fingerprint: Fingerprint
+    problems: tuple[Problem, ...] = ()
+
+
+def _prepare(source: ScanSource, out: Path, settings: CaseSettings, *, resume: bool) -> _Ready:
+    """Read a scan, except where the report of an earlier run is still right."""
+    report = finished_report(out / source.name, settings) if resume else None
+    if report is not None:
+        fingerprint = source.fingerprint()
+        if fingerprint.input_sha256 == report.lineage.input_sha256:
+            return _Ready(report, None, fingerprint)
+    reading = source.read_scan()
+    if report is not None and report.lineage.input_sha256 != reading.fingerprint.input_sha256:
+        report = None
+    return _Ready(report, reading.scan, reading.fingerprint, reading.problems)
 
 
 def _settings(
@@ -141,45 +200,55 @@ def _settings(
 
 
 def _find(
-    sources: Sequence[Path], min_slices: int, workers: int
+    sources: Sequence[Path], min_slices: int, index: HeaderIndex
 ) -> tuple[Sequence[ScanSource], Sequence[Problem]]:
     """The Series of a STORE, or of whatever the sources hold."""
     if len(sources) == 1 and is_store(sources[0]):
         return open_store(sources[0]), ()
-    listed = catalogue(sources, min_slices=min_slices)
+    listed = catalogue(sources, min_slices=min_slices, index=index)
     return listed.series, listed.problems
 
 
-def _note_rejected(rejected: Sequence[ScanSource], progress: _Progress) -> None:
-    progress.counts["rejected"] = len(rejected)
-    progress.rows += [_failure_row(source, source.row.reasons, "reject") for source in rejected]
+def _note_unused(selection: Selection, progress: _Progress) -> None:
+    progress.counts["rejected"] = len(selection.rejected)
+    progress.counts["skipped"] = len(selection.skipped)
+    progress.rows += [_unused_row(source, source.row.reasons, "reject") for source in selection.rejected]
+    progress.rows += [
+        _unused_row(source, selection.remarks[source.name], "skipped") for source in selection.skipped
+    ]
 
 
 def _process(
     source: ScanSource,
-    future: Future[Scan],
+    future: Future[_Ready],
     out: Path,
     predictor: Predictor,
     settings: CaseSettings,
     progress: _Progress,
-    *,
-    resume: bool,
 ) -> None:
     """One Series; whatever goes wrong with it is noted and the batch goes on."""
-    folder = out / source.name
     try:
-        scan = future.result()
-        report = finished_report(folder, scan, settings) if resume else None
-        if report is None:
-            report, stages = process_case(scan, folder, predictor, settings)
-            _add(progress.stages, stages)
-            progress.counts["processed"] += 1
-        else:
-            progress.counts["reused"] += 1
+        ready = future.result()
+        progress.known.note_hashes(ready.fingerprint.files, ready.fingerprint.file_sha256)
+        progress.problems += ready.problems
+        report = ready.report or _analyse(ready, out / source.name, predictor, settings, progress)
+    except RejectedSeriesError as error:
+        _note_rejection(source, error, progress)
     except Exception as error:  # noqa: BLE001  a batch never dies of one Series, whatever is wrong with it
         _note_failure(source, error, progress)
-        return
-    _note_report(report, settings.formats, progress)
+    else:
+        progress.counts["reused" if ready.report else "processed"] += 1
+        _note_report(report, settings.formats, progress)
+
+
+def _analyse(
+    ready: _Ready, folder: Path, predictor: Predictor, settings: CaseSettings, progress: _Progress
+) -> Report:
+    if ready.scan is None:
+        raise ValueError("neither a report nor a scan")
+    report, stages = process_case(ready.scan, folder, predictor, settings)
+    _add(progress.stages, stages)
+    return report
 
 
 def _note_report(report: Report, formats: Collection[str], progress: _Progress) -> None:
@@ -188,16 +257,27 @@ def _note_report(report: Report, formats: Collection[str], progress: _Progress) 
     progress.rows.append(row_from_report(report, page=page))
 
 
+def _note_rejection(source: ScanSource, error: RejectedSeriesError, progress: _Progress) -> None:
+    """What only the pixels show is a rejection like any other, and no failure."""
+    progress.counts["rejected"] += 1
+    progress.problems += error.problems
+    progress.rejected[source.name] = replace(source.row, status="rejected", reasons=str(error), volume="")
+    progress.rows.append(_unused_row(source, str(error), "reject"))
+
+
 def _note_failure(source: ScanSource, error: Exception, progress: _Progress) -> None:
     words = " ".join(str(error).split()) or type(error).__name__
     logger.error("series %s failed: %s", source.name, words)
     logger.debug("the traceback", exc_info=error)
     progress.counts["failed"] += 1
+    progress.problems += error.problems if isinstance(error, SeriesError) else ()
     progress.problems.append(Problem(f"series {source.name}", "series_failed", words))
-    progress.rows.append(_failure_row(source, words, "failed"))
+    progress.rows.append(_unused_row(source, words, "failed"))
 
 
-def _failure_row(source: ScanSource, reason: str, verdict: Literal["reject", "failed"]) -> WorklistRow:
+def _unused_row(
+    source: ScanSource, reason: str, verdict: Literal["reject", "failed", "skipped"]
+) -> WorklistRow:
     row = source.row
     return row_from_failure(
         row.series_instance_uid,

@@ -20,7 +20,7 @@ class RunDocument(Record):
     operating_point: OperatingPoint
     config_sha256: Sha256
     device: str
-    counts: dict[str, int] = Field(description="processed, reused, failed, rejected; findings")
+    counts: dict[str, int] = Field(description="processed, reused, failed, rejected, skipped; findings")
     seconds: dict[str, float] = Field(description="stage to seconds, over all Series; total")
     started: AwareDatetime
     ended: AwareDatetime

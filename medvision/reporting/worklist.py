@@ -13,7 +13,7 @@ from medvision.reporting.html import render
 from medvision.reporting.report import Report
 from medvision.reporting.tables import csv_text
 
-WorklistVerdict = Literal["ok", "warn", "reject", "failed"]
+WorklistVerdict = Literal["ok", "warn", "reject", "failed", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class WorklistRow:
         study_instance_uid: (0020,000D).
         patient_reference: pseudonym; empty where unknown.
         study_date: ISO date; empty where unknown.
-        verdict: of the scan's quality, or "failed".
+        verdict: of the scan's quality, or "failed", or "skipped" for a better series of the same study.
         findings: how many; None where not analysed.
         highest_probability: of a finding; None without findings.
         category: the largest finding in words, such as "solid 8 mm"; a dash without findings.
@@ -75,16 +75,16 @@ def row_from_failure(
     series_instance_uid: str,
     reason: str,
     *,
-    verdict: Literal["reject", "failed"] = "failed",
+    verdict: Literal["reject", "failed", "skipped"] = "failed",
     study_instance_uid: str = "",
     name: str = "",
 ) -> WorklistRow:
-    """The row of a Series that was rejected or failed.
+    """The row of a Series that was rejected, failed or skipped.
 
     Args:
         series_instance_uid: (0020,000E).
         reason: one line in words.
-        verdict: "reject" (not fit, no failure) or "failed".
+        verdict: "reject" (not fit, no failure), "failed", or "skipped" (fit, but another one was chosen).
         study_instance_uid: (0020,000D), where known.
         name: key of the volume; the Series Instance UID by default.
     """
@@ -121,9 +121,10 @@ def _urgency(row: WorklistRow) -> tuple[int, float, str]:
 
 
 def _group(row: WorklistRow) -> int:
-    """With findings, failed (nobody has looked), without findings, rejected."""
-    if row.verdict in ("failed", "reject"):
-        return 1 if row.verdict == "failed" else 3
+    """With findings, failed (nobody has looked), without findings, skipped, rejected."""
+    unused = {"failed": 1, "skipped": 3, "reject": 4}
+    if row.verdict in unused:
+        return unused[row.verdict]
     return 0 if row.findings else 2
 
 
@@ -131,6 +132,7 @@ GROUPS = (
     ("With findings", "The most probable finding first."),
     ("Failed", "These series were not analysed: no statement is made about them."),
     ("No finding above the operating point", "This does not exclude a nodule."),
+    ("Passed over", "Fit to be analysed; the remark says why it was not."),
     ("Not analysed", "Not a chest CT that this can read, or not fit for it."),
 )
 

@@ -23,6 +23,7 @@ def ingest_deidentified(
     workers: int = 1,
     min_slices: int = MIN_SLICES,
     resume: bool = True,
+    index: Path | None = None,
 ) -> IngestResult:
     """Turn everything under the sources into a STORE, de-identified before anything is written.
 
@@ -34,16 +35,24 @@ def ingest_deidentified(
         workers: cores to use.
         min_slices: stacks with fewer are rejected.
         resume: keep volumes whose input has not changed.
+        index: the header index, which holds identifiers, outside of the store; None for none.
 
     Raises:
         NothingToDoError: the sources hold no DICOM image.
         OutputError: the store cannot be written or must not be mixed with this run's output.
+        UsageError: the index would lie in the store.
     """
     deidentifier = StoreDeidentifier(key, config or DeidentificationConfig())
     begin_audit(store, deidentifier.describe())
     try:
         return ingest(
-            sources, store, workers=workers, min_slices=min_slices, resume=resume, deidentify=deidentifier
+            sources,
+            store,
+            workers=workers,
+            min_slices=min_slices,
+            resume=resume,
+            deidentify=deidentifier,
+            index=index,
         )
     except NothingToDoError:
         message = "no DICOM image in the sources; without --deidentify ingest says what it found instead"
