@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Number
 from typing import TYPE_CHECKING
 
 from medvision.config.deidentification import DeidentificationConfig
@@ -18,6 +19,9 @@ NOT_READABLE = (ArithmeticError, AttributeError, EOFError, LookupError, NotImple
 
 _BYTES = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
 _TEXT = frozenset(("AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"))
+_KINDS = (_BYTES, _TEXT, frozenset(("SQ",)), frozenset(("DS", "IS")))
+"""What is none of these is a binary number."""
+_DECIMALS = 3
 _DATES = frozenset(("DA", "DT", "TM"))
 _FREE_TEXT = frozenset(("AE", "LT", "PN", "ST", "UC", "UR", "UT"))
 _OF_DICOM_ITSELF = ("ClassUID", "SyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID")
@@ -58,8 +62,16 @@ def keyword_of(tag: int) -> str:
 def has_expected_kind(element: DataElement) -> bool:
     """Whether text is where PS3.6 has text, bytes where it has bytes, numbers where it has numbers."""
     found = str(element.VR).split(" or ", maxsplit=1)[0]  # a new Data Set's Pixel Data is `OB or OW`
-    kinds = [(vr in _BYTES, vr in _TEXT, vr == "SQ") for vr in (dictionary_vr(int(element.tag)), found)]
-    return kinds[0] == kinds[1]
+    if (kind := _kind(found)) != _kind(dictionary_vr(int(element.tag))):
+        return False
+    if kind < _DECIMALS or element.is_empty:
+        return True
+    values = element.value if element.VM > 1 else [element.value]
+    return all(isinstance(value, Number) for value in values)  # pydicom gives text for numbers that are none
+
+
+def _kind(vr: str) -> int:
+    return next((number for number, kind in enumerate(_KINDS) if vr in kind), len(_KINDS))
 
 
 def action_beyond_table(element: DataElement, keyword: str, config: DeidentificationConfig) -> Action:
