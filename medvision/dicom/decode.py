@@ -7,7 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from medvision.dicom.grid import Grid
 from medvision.dicom.headers import NO_RESCALE, Header
 from medvision.dicom.pixels import AIR_HU, stored_frames, to_hu
 from medvision.dicom.problems import PixelError, Problem
+from medvision.dicom.uneven import interpolate_slices
 from medvision.files import file_sha256
 from medvision.geometry import Affine
 from medvision.volumes import QualityCheck, Scan, SliceReference
@@ -92,6 +93,8 @@ def read_voxels(headers: Sequence[Header], grid: Grid, threads: int | None = Non
         grid: where each slice goes.
         threads: at most so many at once; None for as many as pay.
     """
+    if grid.places_vox is not None:
+        return _read_uneven(headers, grid, grid.places_vox, threads)
     hu = np.empty(grid.shape, np.int16)
     if grid.shear_vox is not None:
         hu.fill(AIR_HU)
@@ -112,6 +115,18 @@ def read_voxels(headers: Sequence[Header], grid: Grid, threads: int | None = Non
         file_sha256={path: result.sha256 for path, result in zip(tasks, results, strict=True)},
         problems=tuple(result.problem for result in results if result.problem),
     )
+
+
+def _read_uneven(
+    headers: Sequence[Header], grid: Grid, places_vox: NDArray[np.float64], threads: int | None
+) -> Voxels:
+    """Decode the slices as they were acquired, then interpolate between them."""
+    count = len(headers)
+    acquired = replace(
+        grid, shape=(count, *grid.shape[1:]), slots=tuple(range(count)), missing=(), places_vox=None
+    )
+    voxels = read_voxels(headers, acquired, threads)
+    return replace(voxels, hu=interpolate_slices(voxels.hu, places_vox, grid.shape[0]))
 
 
 def hash_files(headers: Iterable[Header]) -> dict[Path, str]:

@@ -24,6 +24,8 @@ MAX_MISSING = 3
 """Slices that may be missing inside a stack: they are interpolated and the stack is warned about."""
 SPACING_TOLERANCE = 0.1
 """How far a slice may lie from its place on the regular grid, as a fraction of the spacing."""
+MAX_UNEVEN, MIN_STEP = 3, 0.2
+"""Steps of another length that a stack may have, none shorter than this fraction of the usual one."""
 SAME_POSITION_MM = 0.01
 """Slices closer than this lie at the same position."""
 ORIENTATION_TOLERANCE = 1e-3
@@ -32,6 +34,10 @@ MAX_TILT_DEGREES = 45.0
 """A gantry tilts by 30° at most; positions that say more are wrong."""
 WANDER_TOLERANCE = 1.0
 """How far slices may lie from a straight stack within their plane, in pixels."""
+
+
+class UnevenError(GeometryError):
+    """Slices whose steps are not whole multiples of one step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,9 @@ class Grid:
         shape: slices, rows, columns.
         slots: slice index on the grid of each slice of the stack, ascending.
         missing: slice indices on the grid that no slice of the stack fills.
+        places_vox: where on the grid each slice lies, in fractions of slots, which then are only the nearest:
+            the grid's slices are interpolated between them; None where each slice lies on its slot.
+        uneven_mm: between which positions the step is not the usual one.
         shear_vox: rows and columns by which the content of each grid slice moves; None without tilt.
         tilt_degrees: angle between the stack's axis and the slices' normal.
     """
@@ -53,6 +62,8 @@ class Grid:
     missing: tuple[int, ...]
     shear_vox: Vectors | None
     tilt_degrees: float
+    places_vox: Vectors | None = None
+    uneven_mm: tuple[tuple[float, float], ...] = ()
 
     def position_mm(self, slot: int) -> float:
         """Distance of a grid slice from the origin along the normal: z of an axial stack."""
@@ -100,6 +111,7 @@ def plan_grid(
     matrix: tuple[int, int],
     *,
     lone_spacing_mm: float = 1.0,
+    even_only: bool = False,
 ) -> Grid:
     """Lay a regular grid through slices that are sorted along their normal.
 
@@ -109,18 +121,22 @@ def plan_grid(
         pixel_spacing_mm: between rows, between columns.
         matrix: rows, columns.
         lone_spacing_mm: extent of a single slice along its normal, which no position tells.
+        even_only: do not interpolate a few uneven steps.
 
     Raises:
         GeometryError: with what is irregular, where.
     """
     axes = plane_axes(orientation)
     local = np.asarray(positions_mm, np.float64) @ axes.T  # slices × (normal, row, column)
-    slots = _slots(local[:, 0])
+    slots, places, uneven = _place(local[:, 0], even_only=even_only)
     n_slices = int(slots[-1]) + 1
-    spacing = float(local[-1, 0] - local[0, 0]) / (n_slices - 1) if n_slices > 1 else lone_spacing_mm
+    extent, last = float(local[-1, 0] - local[0, 0]), slots[-1] if places is None else places[-1]
+    spacing = extent / float(last) if n_slices > 1 else lone_spacing_mm
     missing = sorted(set(range(n_slices)) - set(slots.tolist()))
-    drift = _drift(slots, local, spacing, pixel_spacing_mm)
+    drift = _drift(slots if places is None else places, local, spacing, pixel_spacing_mm)
     tilted = float(np.hypot(*drift)) > ORIENTATION_TOLERANCE * spacing
+    if tilted and places is not None:
+        raise GeometryError(f"slices are unevenly spaced {_where(uneven)}, and the gantry was tilted")
     shear, first, extra = (
         _shear(drift / pixel_spacing_mm, n_slices) if tilted else (None, np.zeros(2), (0, 0))
     )
@@ -134,7 +150,47 @@ def plan_grid(
         missing=tuple(missing),
         shear_vox=shear,
         tilt_degrees=math.degrees(math.atan2(float(np.hypot(*drift)), spacing)) if tilted else 0.0,
+        places_vox=places,
+        uneven_mm=uneven,
     )
+
+
+_Places = tuple[NDArray[np.int64], Vectors | None, tuple[tuple[float, float], ...]]
+
+
+def _place(distances_mm: Vectors, *, even_only: bool) -> _Places:
+    """Slot of each slice; where a few steps are uneven, also their places in between and those steps.
+
+    Raises:
+        GeometryError: slices are unevenly spaced, or too many are missing.
+    """
+    try:
+        return _slots(distances_mm), None, ()
+    except UnevenError:
+        placed = None if even_only else _uneven_places(distances_mm)
+        if placed is None:
+            raise
+        return placed
+
+
+def _uneven_places(distances_mm: Vectors) -> _Places | None:
+    """Places on a grid of the usual step; None where too much is uneven or missing."""
+    steps = np.diff(distances_mm)
+    usual = float(np.median(steps))
+    ratio = steps / usual
+    uneven = np.abs(ratio - np.maximum(np.rint(ratio), 1)) > SPACING_TOLERANCE
+    n_missing = int(np.maximum(np.ceil(ratio - SPACING_TOLERANCE) - 1, 0)[ratio > 1].sum())
+    allowed = min(MAX_UNEVEN, len(steps) // 4)
+    if uneven.sum() > allowed or n_missing > MAX_MISSING or ratio.min() < MIN_STEP:
+        return None
+    places = (distances_mm - distances_mm[0]) / usual
+    slots = np.minimum(np.rint(places), np.floor(places[-1] + SPACING_TOLERANCE)).astype(np.int64)
+    where = tuple((float(distances_mm[i]), float(distances_mm[i + 1])) for i in np.flatnonzero(uneven))
+    return slots, np.asarray(places), where
+
+
+def _where(uneven_mm: Sequence[tuple[float, float]]) -> str:
+    return "between " + ", ".join(f"{low:.1f} and {high:.1f}" for low, high in uneven_mm) + " mm"
 
 
 def _slots(distances_mm: Vectors) -> NDArray[np.int64]:
@@ -151,7 +207,7 @@ def _slots(distances_mm: Vectors) -> NDArray[np.int64]:
     spacing = (distances_mm[-1] - distances_mm[0]) / max(slots[-1], 1)
     off = np.abs(distances_mm - distances_mm[0] - slots * spacing)
     if (counts < 1).any() or off.max() > SPACING_TOLERANCE * spacing:
-        raise GeometryError(
+        raise UnevenError(
             f"slices are unevenly spaced: {steps.min():.2f} to {steps.max():.2f} mm, "
             f"from {distances_mm[0]:.1f} to {distances_mm[-1]:.1f} mm"
         )
@@ -165,7 +221,7 @@ def _slots(distances_mm: Vectors) -> NDArray[np.int64]:
 
 
 def _drift(
-    slots: NDArray[np.int64], local: Vectors, spacing: float, pixel_spacing_mm: tuple[float, float]
+    slots: NDArray[np.int64] | Vectors, local: Vectors, spacing: float, pixel_spacing_mm: tuple[float, float]
 ) -> Vectors:
     """Millimetres along row and column index by which the origin moves from one grid slice to the next.
 

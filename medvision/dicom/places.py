@@ -52,14 +52,18 @@ def has_no_repeats(headers: Sequence[Header]) -> bool:
 def is_regular(headers: Sequence[Header]) -> bool:
     """Whether the slices, each at a place of its own, make a regular grid, but for a few that are missing."""
     try:
-        lay_grid(flat(by_position(headers)))
+        lay_grid(flat(by_position(headers)), even_only=True)
     except GeometryError:
         return False
     return has_no_repeats(headers)
 
 
-def lay_grid(headers: Sequence[Header]) -> Grid:
+def lay_grid(headers: Sequence[Header], *, even_only: bool = False) -> Grid:
     """The grid of sorted slices.
+
+    Args:
+        headers: sorted along their normal.
+        even_only: do not interpolate a few uneven steps.
 
     Raises:
         GeometryError: with what is irregular.
@@ -74,4 +78,5 @@ def lay_grid(headers: Sequence[Header]) -> Grid:
         first.pixel_spacing_mm,
         (first.rows, first.columns),
         lone_spacing_mm=first.slice_thickness_mm or 1.0,
+        even_only=even_only,
     )

@@ -56,10 +56,37 @@ def test_many_missing_slices_are_refused_with_their_place():
         plan(Slices([2.0 * k for k in range(20) if k not in (2, 3, 4, 5)]))
 
 
-@pytest.mark.parametrize("positions", [[0, 2, 4, 5, 7, 9], [0, 1, 3, 7, 8, 12], [0, 2, 4, 6, 8.5, 10.5]])
+UNEVEN = [
+    [0, 1, 3, 7, 8, 12],  # no usual step
+    [0, 2, 4, 6, 6.3, 8.3, 10.3],  # one slice almost on another
+    [*range(0, 20, 2), *[21.3 + 2.6 * k for k in range(10)]],  # two spacings
+    [0, 2, 4.5, 6.5, 9, 11, 13.5, 15.5, 18, 20],  # too many
+]
+
+
+@pytest.mark.parametrize("positions", UNEVEN)
 def test_uneven_slices_are_refused(positions):
     with pytest.raises(GeometryError, match=r"unevenly spaced: .* mm, from -20.0 to"):
         plan(Slices(positions))
+
+
+@pytest.mark.parametrize("gap", [2.5, 1.0, 3.0, 5.1])
+def test_one_uneven_step_is_interpolated_unless_told_otherwise(gap):
+    positions = [*range(0, 20, 2), *[18 + gap + 2 * k for k in range(10)]]
+    grid = plan(Slices(positions))
+    assert spacing_mm(grid.affine)[0] == pytest.approx(2.0)
+    np.testing.assert_allclose(grid.places_vox, np.array(positions) / 2)
+    assert grid.uneven_mm == ((-2.0, pytest.approx(-2.0 + gap)),)
+    assert 0 <= positions[-1] - 2 * (grid.shape[0] - 1) < 2  # covers all, and nothing beyond
+    places = [Slices(positions).position(d) for d in positions]
+    with pytest.raises(GeometryError, match="unevenly spaced"):
+        plan_grid(AXIAL, places, (0.8, 0.7), (16, 12), even_only=True)
+
+
+def test_an_uneven_tilted_stack_is_refused():
+    positions = [*range(0, 20, 2), *range(21, 40, 2)]
+    with pytest.raises(GeometryError, match=r"between -2.0 and 1.0 mm, and the gantry was tilted"):
+        plan(Slices(positions, drift=(0.3, 0.0)))
 
 
 @given(jitter=st.lists(st.floats(-0.04, 0.04), min_size=12, max_size=12))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medvision.dicom.grid import MAX_MISSING, SAME_POSITION_MM, Grid
+from medvision.dicom.grid import MAX_MISSING, MAX_UNEVEN, SAME_POSITION_MM, Grid
 from medvision.dicom.headers import Header
 from medvision.dicom.pixels import is_believable_padding
 from medvision.dicom.quality.check import make_check
@@ -33,7 +33,14 @@ def look_at_headers(stack: Stack, grid: Grid | None, min_slices: int) -> list[Qu
     checks += [_rescale(stack), _padding_value(first), _lossy(stack), _photometric(stack)]
     checks += [_kernel(first), _thickness(first), _matrix(first)]
     if grid is not None:
-        checks += [_spacing(stack, grid), _gap(first, grid), _coverage(grid), gaps(grid), _tilt(grid)]
+        checks += [
+            _spacing(stack, grid),
+            _gap(first, grid),
+            _coverage(grid),
+            gaps(grid),
+            _uneven(grid),
+            _tilt(grid),
+        ]
     return checks
 
 
@@ -127,6 +134,8 @@ def _spacing(stack: Stack, grid: Grid) -> QualityCheck:
 
 def _off_the_grid_mm(stack: Stack, grid: Grid) -> float:
     """How far the slice that is furthest from its place on the grid lies from it."""
+    if grid.places_vox is not None:
+        return 0.0
     positions = np.array([header.position_mm for header in stack.headers])
     distances = (positions - grid.affine[:3, 3]) @ grid.affine[:3, 0] / spacing_mm(grid.affine)[0]
     return float(np.abs(distances - np.array(grid.slots) * spacing_mm(grid.affine)[0]).max())
@@ -156,6 +165,20 @@ def gaps(grid: Grid) -> QualityCheck:
     places = ", ".join(f"{grid.position_mm(slot):.1f}" for slot in grid.missing)
     message = f"slices are missing and were interpolated at {places} mm" if grid.missing else ""
     return make_check("missing slices", str(len(grid.missing)), f"at most {MAX_MISSING}", message)
+
+
+def _uneven(grid: Grid) -> QualityCheck:
+    """Steps of another length, and where."""
+    usual = spacing_mm(grid.affine)[0]
+    steps = "; ".join(
+        f"{high - low:.2f} mm between {low:.1f} and {high:.1f} mm" for low, high in grid.uneven_mm
+    )
+    message = ""
+    if grid.places_vox is not None:
+        where = steps or "a little everywhere"
+        message = f"slices are unevenly spaced and were interpolated: {where}, usually {usual:.2f} mm"
+    count = len(grid.uneven_mm)
+    return make_check("uneven steps", str(count), f"at most {MAX_UNEVEN}, better none", message)
 
 
 def _tilt(grid: Grid) -> QualityCheck:
