@@ -2,8 +2,8 @@
 
 `monai.data.load_decathlon_datalist` reads lists of dictionaries under "training", "validation" and "test",
 with paths relative to the file. For detection each has "image", "box" and "label", as in the datalists of
-MONAI's `lung_nodule_ct_detection` bundle: boxes `cccwhd` in world millimetres, LPS there as LUNA16's are. Such
-a file does not say so; ours do ("box_mode", "box_axes"), and a reader of others' may.
+MONAI's `lung_nodule_ct_detection` bundle: boxes `cccwhd` in world millimetres, LPS there as LUNA16's are.
+Such a file does not say so; ours do ("box_mode", "box_axes"), and a reader of others' may.
 """
 
 from __future__ import annotations
