@@ -1,185 +1,215 @@
 from __future__ import annotations
 
-import csv
-import logging
+import importlib
 import math
-import tarfile
-from collections import Counter
-from itertools import islice
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medvision.datasets.cohort import open_cohort
-from medvision.datasets.lidc import READERS_TO_COUNT, consensus, find_readings, locate
-from medvision.datasets.lidc_xml import Outline, ReaderMark, Reading, read_lidc_xml
+from medvision.datasets import lidc
+from medvision.datasets.lidc_clusters import by_contours, by_radii
+from medvision.datasets.lidc_frames import GridFrame, PixelFrame
+from medvision.datasets.lidc_nodules import nodules
+from medvision.datasets.lidc_places import locate
+from medvision.datasets.lidc_xml import RATINGS, ReaderMark
 from medvision.errors import DataError
-
-SPACING_MM = 0.5
-RATINGS = {"texture": 5, "calcification": 6, "malignancy": 4}
+from tests.datasets.lidc_marks import FRAME, mark, outline, point, reading, square
 
 
-def to_lps(outline, pixels):
-    return np.column_stack([pixels * SPACING_MM, np.full(len(pixels), outline.z_mm)])
+def agree(*marks, readers=3, frame=FRAME, rule=by_radii):
+    return nodules(reading(*marks), frame, readers, rule)
 
 
-def square(left, top, size, z_mm, *, inside=True):
-    """An outline around size × size pixels: it runs through the pixels next to them."""
-    right, bottom = left + size + 1, top + size + 1
-    points = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
-    return Outline("1.2", z_mm, inside, points)
+def test_every_public_name_is_there_and_loads_late():
+    assert set(lidc.__all__) == set(lidc._HOME) == set(dir(lidc))
+    for name in lidc.__all__:
+        assert getattr(lidc, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        lidc.nothing  # noqa: B018  looked up on purpose
+    code = "import sys, medvision.datasets.lidc; print([m for m in ('numpy', 'torch') if m in sys.modules])"
+    heavy = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert heavy.strip() == "[]"
 
 
-def mark(reader, left=10, top=10, size=6, slices=(0, 1, 2), **ratings):
-    outlines = tuple(square(left, top, size, float(z)) for z in slices)
-    return ReaderMark(reader, outlines, RATINGS | ratings, is_nodule=True)
+def test_every_part_is_typed_for_import():
+    for home in set(lidc._HOME.values()):
+        assert importlib.import_module(home).__doc__
 
 
-def point(reader, x, y, z_mm, *, is_nodule):
-    return ReaderMark(
-        reader, (Outline("1.2", z_mm, inside=True, points_px=np.array([(x, y)])),), {}, is_nodule
-    )
+@pytest.mark.parametrize("readers", [1, 2, 3, 4])
+def test_as_many_readers_as_asked_for(readers):
+    marks = [mark(reader) for reader in range(3)]
+    assert len(agree(*marks, readers=readers)) == (readers <= 3)
 
 
-def agree(*marks):
-    return consensus(Reading("1.2.3", marks, 4), to_lps, 1.0)
+@pytest.mark.parametrize("readers", [0, 5, -1])
+def test_readers_out_of_bounds(readers):
+    with pytest.raises(DataError, match=f"min_readers {readers} must be 1 to 4"):
+        agree(mark(), readers=readers)
 
 
-def test_outline_counts_the_pixels_strictly_inside():
-    place = locate(mark(0), to_lps, 1.0)
-    volume = 3 * 36 * SPACING_MM**2
-    assert place.diameter_mm == pytest.approx((6 * volume / math.pi) ** (1 / 3))
-    assert place.center_lps_mm == pytest.approx((13.5 * SPACING_MM, 13.5 * SPACING_MM, 1.0))
-
-
-def test_a_hole_is_taken_out():
-    outlines = (square(10, 10, 6, 0.0), square(12, 12, 2, 0.0, inside=False))
-    place = locate(ReaderMark(0, outlines, RATINGS, is_nodule=True), to_lps, 1.0)
-    assert place.diameter_mm == pytest.approx((6 * (36 - 4) * SPACING_MM**2 / math.pi) ** (1 / 3))
-
-
-corners = st.tuples(st.integers(0, 30), st.integers(0, 30))
-
-
-@given(st.tuples(corners, corners, corners))
-def test_pixels_inside_a_triangle_are_those_on_the_inner_side_of_every_edge(triangle):
-    points = np.array(triangle)
-    outline = Outline("1.2", 0.0, inside=True, points_px=points)
-    place = locate(ReaderMark(0, (outline,), {}, is_nodule=True), to_lps, 1.0)
-    pixels = place.diameter_mm**3 * math.pi / 6 / SPACING_MM**2
-    assert pixels == pytest.approx(_strictly_inside(points), abs=1e-6)
-    assert np.array(place.center_lps_mm[:2]) == pytest.approx(points.mean(axis=0) * SPACING_MM)
-
-
-def _strictly_inside(triangle):
-    pixels = np.stack(np.meshgrid(np.arange(31), np.arange(31)), axis=-1)
-    edges = np.roll(triangle, -1, axis=0) - triangle
-    offset = pixels[:, :, None] - triangle
-    sides = edges[:, 0] * offset[..., 1] - edges[:, 1] * offset[..., 0]
-    return int(((sides > 0).all(axis=-1) | (sides < 0).all(axis=-1)).sum())
-
-
-def test_three_readers_make_a_nodule_and_two_an_excluded_finding():
-    nodules, excluded = agree(mark(0), mark(1, left=11), mark(2, top=11))
-    assert len(nodules) == 1
-    assert not excluded
-    nodules, excluded = agree(mark(0), mark(1, left=11))
-    assert not nodules
-    assert len(excluded) == 1
+def test_no_marks_no_nodules():
+    assert agree() == agree(rule=by_contours) == agree(point(0, 4, 4, 1.0)) == []
 
 
 def test_one_reader_thrice_is_one_reader():
-    assert not agree(mark(0), mark(0), mark(0))[0]
+    assert agree(mark(0), mark(0), mark(0)) == []
 
 
 def test_marks_apart_are_two_nodules():
-    near = [mark(reader) for reader in range(3)]
-    far = [mark(reader, left=60) for reader in range(3)]
-    nodules, _ = agree(*near, *far)
-    assert sorted(round(nodule.center_lps_mm[0], 2) for nodule in nodules) == [6.75, 31.75]
+    near, far = [mark(r) for r in range(3)], [mark(r, left=60) for r in range(3)]
+    for rule in (by_radii, by_contours):
+        found = agree(*near, *far, rule=rule)
+        assert sorted(item.center_lps_mm[0] for item in found) == pytest.approx([6.75, 31.75])
 
 
-def test_points_are_excluded_findings_without_a_diameter():
-    nodules, excluded = agree(
-        point(0, 4, 6, -20.0, is_nodule=True), point(1, 8, 2, -30.0, is_nodule=False), *map(mark, range(3))
+def test_chains_are_one_nodule():
+    """The first and the last are too far from each other, and both near the one between."""
+    marks = [mark(0, left=10), mark(1, left=16), mark(2, left=22)]
+    assert [item.n_readers for item in agree(*marks)] == [3]
+    assert agree(marks[0], marks[2], readers=2) == []
+
+
+def test_means_of_readers_and_not_of_marks():
+    """A reader who outlined two pieces has one vote: their volumes add up."""
+    pieces = [mark(0, left=10, size=4), mark(0, left=14, size=4)]
+    (found,) = agree(*pieces, mark(1, left=10, size=8), mark(2, left=10, size=8))
+    volumes = [2 * 3 * 16 * 0.25, 3 * 64 * 0.25, 3 * 64 * 0.25]
+    assert found.n_readers == 3
+    assert len(found.places) == 4
+    assert found.volume_mm3 == pytest.approx(np.mean(volumes))
+    assert found.diameter_mm == pytest.approx(np.mean([(6 * v / math.pi) ** (1 / 3) for v in volumes]))
+    xs = [(12.5 + 16.5) / 2, 14.5, 14.5]
+    assert found.center_lps_mm[0] == pytest.approx(np.mean(xs) * 0.5)
+
+
+def test_luna16_halves_from_the_last_mark_to_the_first():
+    marks = [mark(reader, left=10 + reader, size=6 + reader) for reader in range(4)]
+    (found,) = agree(*marks)
+    places = [locate(item, FRAME) for item in marks]
+    weights = np.array([1 / 2, 1 / 4, 1 / 8, 1 / 8])
+    annotation = found.luna16_annotation
+    assert annotation.diameter_mm == pytest.approx(weights @ [place.diameter_mm for place in places])
+    np.testing.assert_allclose(annotation.center_lps_mm, weights @ [place.center_lps_mm for place in places])
+    (single,) = agree(marks[0], readers=1)
+    assert single.luna16_annotation == single.annotation
+
+
+ratings = st.lists(st.integers(1, 5), min_size=3, max_size=4)
+
+
+@settings(deadline=None, max_examples=40)
+@given(ratings)
+def test_ratings_are_medians(values):
+    (found,) = agree(*[mark(reader, malignancy=value) for reader, value in enumerate(values)])
+    assert set(found.ratings) == set(RATINGS)
+    assert found.ratings["malignancy"] == np.median(values)
+    expected = True if np.median(values) >= 4 else False if np.median(values) <= 2 else None
+    assert found.malignant is found.annotation.malignant is expected
+
+
+def test_who_did_not_rate_has_no_vote():
+    unrated = ReaderMark(2, mark(2).outlines, {}, is_nodule=True)
+    (found,) = agree(mark(0, margin=1), mark(1, margin=2), unrated)
+    assert found.ratings["margin"] == 1.5
+    (nobody,) = agree(unrated, readers=1)
+    assert (nobody.ratings, nobody.malignant, nobody.density) == ({}, None, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "density"),
+    [
+        ({}, "solid"),
+        ({"texture": 4}, "solid"),
+        ({"texture": 3}, "part_solid"),
+        ({"texture": 2}, "part_solid"),
+        ({"texture": 1}, "ground_glass"),
+        ({"calcification": 3, "texture": 1}, "calcified"),
+    ],
+)
+def test_density_from_texture_and_calcification(change, density):
+    (found,) = agree(*[mark(reader, **change) for reader in range(3)])
+    assert found.density == found.annotation.density == density
+
+
+def test_by_contours_follows_pylidc():
+    """Outlines one slice apart are one nodule; a fifth mark makes the tolerance shrink until it is apart."""
+    below, above = mark(0, slices=(0, 1)), mark(1, slices=(2, 3))
+    assert [len(item) for item in by_contours(places(below, above), FRAME)] == [2]
+    assert [len(item) for item in by_contours(places(below, mark(1, slices=(4,))), FRAME)] == [1, 1]
+    four = [mark(reader) for reader in range(4)]
+    beside = mark(0, left=19)  # its outline is 2 pixels, 1 mm, from theirs
+    assert [len(item) for item in by_contours(places(*four[:3], beside), FRAME)] == [4]
+    assert [len(item) for item in by_contours(places(*four, beside), FRAME)] == [4, 1]
+
+
+def test_by_contours_gives_up_where_marks_touch():
+    five = [mark(0)] * 5
+    assert [len(item) for item in by_contours(places(*five), FRAME)] == [5]
+
+
+def places(*marks):
+    return [locate(item, FRAME) for item in marks]
+
+
+boxes = st.tuples(st.integers(0, 3), st.integers(0, 40), st.integers(0, 40), st.integers(2, 8))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(boxes, max_size=8))
+def test_clusters_part_the_marks_whatever_their_order(drawn):
+    marks = [mark(reader, left, top, size) for reader, left, top, size in drawn]
+    for rule in (by_radii, by_contours):
+        forth, back = (rule(places(*items), FRAME) for items in (marks, marks[::-1]))
+        assert sorted(map(ids, forth)) == sorted(map(ids, back))
+        assert sorted(i for cluster in forth for i in ids(cluster)) == sorted(map(id, marks))
+
+
+def ids(cluster):
+    return sorted(id(place.mark) for place in cluster)
+
+
+def grid(n_slices=5):
+    """0.5 mm pixels, slices 1 mm apart from z = 0, the first pixel at (−100, −50)."""
+    affine = np.array([[0, 0, 0.5, -100], [0, 0.5, 0, -50], [1, 0, 0, 0], [0, 0, 0, 1]], float)
+    return GridFrame(affine, [f"1.2.3.z{k}" for k in range(n_slices)])
+
+
+def test_a_grid_puts_marks_where_the_patient_is():
+    (found,) = agree(*[mark(reader) for reader in range(3)], frame=grid())
+    assert found.center_lps_mm == pytest.approx((-100 + 6.75, -50 + 6.75, 1.0))
+    (plain,) = agree(*[mark(reader) for reader in range(3)])
+    assert found.diameter_mm == pytest.approx(plain.diameter_mm)
+
+
+def test_marks_of_another_scan_are_left_out():
+    strays = [mark(reader, left=60, slices=(90, 91)) for reader in range(3)]
+    assert len(agree(*[mark(reader) for reader in range(3)], *strays, frame=grid())) == 1
+    with pytest.raises(DataError, match=r"at z 90\.0 mm lies on no slice of the scan, whose z go from 0\.00"):
+        grid().index(strays[0].outlines[0])
+
+
+def test_a_slice_is_found_by_uid_or_else_by_z():
+    frame = grid()
+    assert frame.index(outline([(1, 1)], 3)) == 3
+    unnamed = type(square(0, 0, 2))("9.9", 2.04, True, np.array([(1, 1)]))
+    assert frame.index(unnamed) == 2
+    assert not frame.covers(type(unnamed)("9.9", 2.4, True, np.array([(1, 1)])))
+
+
+def test_an_interpolated_slice_with_its_neighbours_uid_is_told_apart_by_z():
+    affine = np.diag([1.0, 0.5, 0.5, 1.0])[[2, 1, 0, 3]]
+    frame = GridFrame(affine, ["1.2.3.z0", "1.2.3.z2", "1.2.3.z2", "1.2.3.z3"])
+    assert frame.index(outline([(1, 1)], 2.0)) == 2
+
+
+def test_pixel_frame_counts_from_the_first_pixel():
+    frame = PixelFrame(0.7, 2.5)
+    np.testing.assert_allclose(
+        frame.to_lps(outline([(10, 20)], -8.5), np.array([[10.0, 20.0]])), [[7, 14, -8.5]]
     )
-    assert len(nodules) == 1
-    assert {(item.center_lps_mm, item.diameter_mm) for item in excluded} == {
-        ((2.0, 3.0, -20.0), -1.0),
-        ((4.0, 1.0, -30.0), -1.0),
-    }
-
-
-@pytest.mark.parametrize(
-    ("ratings", "density", "malignant"),
-    [
-        ({}, "solid", True),
-        ({"texture": 1, "malignancy": 3}, "ground_glass", None),
-        ({"texture": 3, "malignancy": 1}, "part_solid", False),
-        ({"calcification": 3, "malignancy": 2}, "calcified", False),
-    ],
-)
-def test_ratings_become_density_and_malignancy(ratings, density, malignant):
-    (nodule,), _ = agree(*[mark(reader, **ratings) for reader in range(READERS_TO_COUNT)])
-    assert (nodule.density, nodule.malignant) == (density, malignant)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "<a",
-        '<LidcReadMessage xmlns="http://www.nih.gov"><ResponseHeader><SeriesInstanceUid>1.2</SeriesInstanceUid>'
-        "</ResponseHeader><readingSession><unblindedReadNodule><roi/></unblindedReadNodule></readingSession>"
-        "</LidcReadMessage>",
-    ],
-)
-def test_a_damaged_file_is_named_and_left_out(tmp_path, text, caplog):
-    path = tmp_path / "1.xml"
-    path.write_text(text)
-    with pytest.raises(DataError, match=r"1\.xml is no LIDC-IDRI reading"):
-        read_lidc_xml(path)
-    with caplog.at_level(logging.WARNING, "medvision"):
-        assert find_readings(tmp_path) == {}
-    assert "1.xml is no LIDC-IDRI reading" in caplog.text
-
-
-def test_any_other_xml_is_no_reading(tmp_path):
-    (tmp_path / "1.xml").write_text("<svg/>")
-    assert read_lidc_xml(tmp_path / "1.xml") is None
-
-
-@pytest.mark.real
-def test_a_downloaded_patient_has_the_nodule_of_luna16(lidc_0001):
-    (series,) = open_cohort(lidc_0001)
-    assert series.patient_id == "LIDC-IDRI-0001"
-    (nodule,) = series.annotations
-    assert math.dist(nodule.center_lps_mm, (56.208, 86.343, -115.868)) < 0.5
-    assert nodule.diameter_mm == pytest.approx(23.35, abs=0.5)
-    assert (nodule.density, nodule.malignant) == ("solid", True)
-    assert series.excluded
-    low, high = (series.load().volume.affine @ (*index, 1) for index in ((0, 0, 0), (132, 511, 511)))
-    for item in (*series.annotations, *series.excluded):
-        assert all(low[axis] < item.center_lps_mm[axis] < high[axis] for axis in range(3))
-
-
-@pytest.mark.real
-def test_as_many_nodules_in_each_series_as_luna16_has(real_data, tmp_path):
-    """The first files only, because unpacking takes long; a typical spacing stands for the DICOM's."""
-    luna16 = real_data / "luna16"
-    scans = set((luna16 / "seriesuids.csv").read_text().split())
-    with (luna16 / "annotations.csv").open() as stream:
-        expected = Counter(row["seriesuid"] for row in csv.DictReader(stream))
-    with tarfile.open(real_data / "lidc" / "lidc-xml.tar.xz", "r|xz") as archive:
-        for member in islice(archive, 60):
-            archive.extract(member, tmp_path, filter="data")
-    readings = [reading for uid, reading in find_readings(tmp_path).items() if uid in scans]
-    counts = {reading.series_instance_uid: len(consensus(reading, typical, 2.0)[0]) for reading in readings}
-    assert len(counts) > 30
-    assert counts == {uid: expected[uid] for uid in counts}
-
-
-def typical(outline, pixels):
-    return np.column_stack([0.7 * pixels, np.full(len(pixels), outline.z_mm)])
+    assert frame.voxel_mm3 == pytest.approx(0.7**2 * 2.5)
