@@ -9,15 +9,17 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from pydicom.uid import JPEGLSLossless
 
 from medvision.contracts import check_document, check_table
+from medvision.dicom.index import INDEX
 from medvision.dicom.store import ingest
 from medvision.errors import ModelError, NothingToDoError, OutputError, UsageError
 from medvision.inference import cohort
-from medvision.inference.cohort import infer
+from medvision.inference.cohort import COUNTED, infer
 from medvision.inference.predictor import Predictor
 from medvision.models.directory import save_model
-from tests.dicom.builders import Slices, write_series
+from tests.dicom.builders import Slices, edit, write_series
 from tests.models.cards import tiny_card, tiny_detector
 from tests.preprocessing.bodies import hu_at
 
@@ -25,18 +27,18 @@ SERIES = ("1.2.3.1", "1.2.3.2", "1.2.3.3")
 NODULE = ((-70.0, 10.0, 5.0), 9.0)
 
 
-def write_body(folder: Path, uid: str) -> None:
+def write_body(folder: Path, uid: str, study_uid: str = "", spacing_mm: float = 4.0) -> None:
     """A chest of 50 slices of 80 × 110 with one nodule."""
     write_series(
         folder,
         Slices(
-            positions_mm=tuple(4.0 * k for k in range(50)),
+            positions_mm=tuple(spacing_mm * k for k in range(round(200 / spacing_mm))),
             rows=80,
             columns=110,
             spacing_mm=(3.0, 3.0),
             origin_mm=(-163.0, -118.0, -98.0),
             series_uid=uid,
-            study_uid=f"{uid}.9",
+            study_uid=study_uid or f"{uid}.9",
             scene=partial(hu_at, nodules=[NODULE]),
         ),
     )
@@ -68,11 +70,11 @@ def finished(scans, model, tmp_path_factory) -> Path:
 
 
 def files(out: Path) -> dict[str, bytes]:
-    """Everything a run wrote but its own record of times."""
+    """Everything a run wrote but its own records of times."""
     return {
         str(path.relative_to(out)): path.read_bytes()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name != "run.json"
+        if path.is_file() and path.name not in ("run.json", INDEX)
     }
 
 
@@ -80,6 +82,7 @@ def test_out_is_as_promised(finished):
     assert {path.name for path in finished.iterdir()} == {
         *("worklist.html", "worklist.csv", "predictions.csv", "series.csv", "problems.csv", "run.json"),
         *SERIES,
+        INDEX,
     }
     for uid in SERIES:
         check_document(json.loads((finished / uid / "report.json").read_text()), "report")
@@ -191,7 +194,7 @@ def test_only_rejected_series_is_nothing_to_process(model, tmp_path):
     write_series(tmp_path / "in", Slices(positions_mm=tuple(2.0 * k for k in range(4))))
     result = infer([tmp_path / "in"], tmp_path / "out", model=model)
     assert result.exit_code == 4
-    assert result.counts == {"processed": 0, "reused": 0, "failed": 0, "rejected": 1, "findings": 0}
+    assert result.counts == dict.fromkeys(COUNTED, 0) | {"rejected": 1}
     assert "reject" in (tmp_path / "out" / "worklist.csv").read_text()
 
 
@@ -212,3 +215,91 @@ def test_nothing_names_the_patient(finished):
     for name, content in files(finished).items():
         assert b"Doe" not in content, name
         assert b"Jane" not in content, name
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    """One study: a thick series, a thin one."""
+    folder = tmp_path_factory.mktemp("study")
+    write_body(folder / "thick", "1.2.8.1", study_uid="1.2.8", spacing_mm=8.0)
+    write_body(folder / "thin", "1.2.8.2", study_uid="1.2.8")
+    return folder
+
+
+def table(path: Path) -> dict[str, dict[str, str]]:
+    with path.open(newline="") as stream:
+        return {row["name"]: row for row in csv.DictReader(stream)}
+
+
+@pytest.mark.parametrize("kind", ["dicom", "store"])
+def test_of_a_study_the_best_series_is_analysed_and_the_reason_said(study, model, tmp_path, kind):
+    source, out = study, tmp_path / "out"
+    if kind == "store":
+        source = tmp_path / "store"
+        ingest([study], source)
+    result = infer([source], out, model=model, threshold=0.0)
+    assert result.exit_code == 0
+    assert (result.counts["processed"], result.counts["skipped"]) == (1, 1)
+    advantage = "has thinner slices (4 mm against 8 mm)"
+    skipped = f"not analysed: series 1.2.8.2 of the same study {advantage}"
+    worklist, series = table(out / "worklist.csv"), table(out / "series.csv")
+    assert (worklist["1.2.8.1"]["verdict"], worklist["1.2.8.1"]["reason"]) == ("skipped", skipped)
+    assert worklist["1.2.8.2"]["reason"].endswith(f"Chosen among 2 series of the study: it {advantage}.")
+    assert series["1.2.8.1"]["reasons"].endswith(f"; {skipped}")
+    assert series["1.2.8.1"]["status"] == "warned"
+    assert series["1.2.8.2"]["reasons"].endswith(f"; chosen among 2 series of the study: it {advantage}")
+    assert not (out / "1.2.8.1").exists()
+    assert "1.2.8.1" in (out / "worklist.html").read_text()
+    for name in ("series", "worklist", "predictions"):
+        check_table(out / f"{name}.csv", name)
+    if kind == "store":
+        assert (out / series["1.2.8.1"]["volume"]).resolve() == source / "volumes" / "1.2.8.1.nii.gz"
+
+
+def test_all_series_or_the_ones_asked_for(study, model, tmp_path):
+    everything = infer([study], tmp_path / "all", model=model, all_series=True)
+    assert (everything.counts["processed"], everything.counts["skipped"]) == (2, 0)
+    one = infer([study], tmp_path / "one", model=model, series=["1.2.8.1"])
+    assert (one.counts["processed"], one.counts["skipped"]) == (1, 1)
+    worklist = table(tmp_path / "one" / "worklist.csv")
+    assert worklist["1.2.8.2"]["reason"] == "not analysed: not among the series asked for"
+    assert worklist["1.2.8.1"]["verdict"] == "warn"
+    with pytest.raises(UsageError, match=r"no series 9\.9 among the 2 found"):
+        infer([study], tmp_path / "none", model=model, series=["9.9"])
+
+
+def test_resuming_reads_no_pixel(scans, model, tmp_path, monkeypatch):
+    import os
+
+    shutil.copytree(scans, tmp_path / "in")
+    for path in (tmp_path / "in").rglob("*"):
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    infer([tmp_path / "in"], tmp_path / "out", model=model)
+    monkeypatch.setattr("medvision.dicom.entries.read_voxels", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr("medvision.dicom.decode.file_sha256", lambda *_: pytest.fail("read"))
+    assert infer([tmp_path / "in"], tmp_path / "out", model=model).counts["reused"] == len(SERIES)
+
+
+def test_damaged_slices_are_named_as_ingest_names_them(scans, model, tmp_path):
+    shutil.copytree(scans / SERIES[0], tmp_path / "in")
+    for path in sorted((tmp_path / "in").iterdir()):
+        edit(path, lambda ds: ds.compress(JPEGLSLossless, generate_instance_uid=False))
+    bad = tmp_path / "in" / "020.dcm"
+    bad.write_bytes(bad.read_bytes().replace(b"\xff\xd8\xff", b"\0\0\0"))
+    for _ in range(2):
+        result = infer([tmp_path / "in"], tmp_path / "out", model=model)
+        assert result.exit_code == 0
+        assert "020.dcm,bad_pixels" in (tmp_path / "out" / "problems.csv").read_text()
+
+
+def test_what_only_pixels_show_is_a_rejection_and_no_failure(scans, model, tmp_path):
+    shutil.copytree(scans / SERIES[0], tmp_path / "in" / "good")
+    for path in write_series(
+        tmp_path / "in" / "bad", Slices(series_uid="1.2.7", scene=lambda p: 0 * p[..., 0])
+    ):
+        edit(path, lambda ds: [delattr(ds, name) for name in ("RescaleSlope", "RescaleIntercept")])
+    result = infer([tmp_path / "in"], tmp_path / "out", model=model)
+    assert result.exit_code == 0
+    assert (result.counts["processed"], result.counts["failed"], result.counts["rejected"]) == (1, 0, 1)
+    assert table(tmp_path / "out" / "series.csv")["1.2.7"]["status"] == "rejected"
+    assert table(tmp_path / "out" / "worklist.csv")["1.2.7"]["verdict"] == "reject"
