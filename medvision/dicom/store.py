@@ -77,7 +77,11 @@ class Deidentifier(Protocol):
         """The row for `series.csv`; its `name` is what the volume's files are called."""
 
     def decoded(self, decoded: Decoded) -> Decoded:
-        """What goes into volume and sidecar, under the same `name` that `row` gives."""
+        """What goes into volume and sidecar, under the same `name` that `row` gives.
+
+        Raises:
+            RejectedSeriesError: the voxels show who the patient is; one line without identifiers.
+        """
 
     def problem(self, problem: Problem) -> Problem:
         """The row for `problems.csv`, without names of folders and files."""
@@ -252,13 +256,14 @@ def _ingest_one(
         if resume and (kept := _kept(entry, store, deidentify)):
             return kept
         decoded, problems = entry.read(threads)
+        anonymous = _without_identity(decoded, deidentify)
     except RejectedSeriesError as error:
         return _Outcome(_rejected(entry, str(error)), error.problems)
     except UndecodableSeriesError as error:
         return _failed(entry, str(error), error.problems)
     except MemoryError:
         return _failed(entry, f"series {entry.name}: there is not enough memory for it")
-    write_volume(_without_identity(decoded, deidentify), store)
+    write_volume(anonymous, store)
     return _Outcome(
         _accepted(entry.row, decoded.affine, decoded.hu.shape, decoded.checks),
         problems,

@@ -10,6 +10,7 @@ import zipfile
 from functools import cache
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
@@ -204,6 +205,8 @@ def test_options_reach_the_store(tmp_path):
     assert entry.name == SERIES_UID
     assert (attributes["PatientSex"], attributes["PatientAge"]) == ("F", "061Y")
     assert attributes["SeriesDescription"] == "Thorax 1.5mm"
+    assert attributes["PatientIdentityRemoved"] == "YES"
+    assert "PS3.15" in attributes["DeidentificationMethod"]
     assert not {"StudyDescription", "StudyDate"} & set(attributes)
     assert not marks_in(tmp_path / "store")
 
@@ -242,6 +245,26 @@ def test_a_series_with_burned_in_annotation_is_refused(tmp_path, keyword, value)
     assert not list((tmp_path / "store" / "volumes").glob("*.nii.gz"))
     ingest([tmp_path / "in"], tmp_path / "plain")
     assert rows(tmp_path / "plain" / "series.csv")[0]["status"] == "warned"
+
+
+def test_letters_in_every_slice_are_refused_unless_that_is_switched_off(tmp_path):
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("L", (96, 64))
+    ImageDraw.Draw(picture).text((4, 40), "DOE JANE", fill=255)
+    for k, path in enumerate(write_series(tmp_path / "in", Slices(rows=64, columns=96))):
+        ds = pydicom.dcmread(path)
+        pixels = np.random.default_rng(k).integers(0, 1000, (64, 96), np.uint16)
+        pixels[np.array(picture) > 100] = 3000
+        ds.PixelData = pixels.tobytes()
+        ds.save_as(path)
+    allowed = DeidentificationConfig(refuse_pixel_text=False)
+    ingest_deidentified([tmp_path / "in"], tmp_path / "refused", key=KEY)
+    ingest_deidentified([tmp_path / "in"], tmp_path / "taken", key=KEY, config=allowed)
+
+    assert "line of letters" in rows(tmp_path / "refused" / "series.csv")[0]["reasons"]
+    assert not list((tmp_path / "refused" / "volumes").glob("*.nii.gz"))
+    assert rows(tmp_path / "taken" / "series.csv")[0]["status"] == "warned"
 
 
 def test_every_reason_has_words_without_values():

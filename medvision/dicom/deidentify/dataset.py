@@ -10,7 +10,7 @@ from medvision.dicom.deidentify.audit import Audit
 from medvision.dicom.deidentify.burned_in import why_burned_in
 from medvision.dicom.deidentify.elements import read_text
 from medvision.dicom.deidentify.key import DeidentificationKey
-from medvision.dicom.deidentify.method import method_codes, method_text, temporal_information
+from medvision.dicom.deidentify.method import method_attributes, method_codes
 from medvision.dicom.deidentify.pixels import tidy_pixels
 from medvision.dicom.deidentify.quiet import quiet_pydicom
 from medvision.dicom.deidentify.walk import Walk
@@ -79,9 +79,8 @@ def _say_how(made: Dataset, config: DeidentificationConfig) -> None:
     """What PS3.15 E.1.1 asks to be said of the method."""
     from pydicom.dataset import Dataset
 
-    made.PatientIdentityRemoved = "YES"
-    made.DeidentificationMethod = method_text()
-    made.LongitudinalTemporalInformationModified = temporal_information(config)
+    for keyword, text in method_attributes(config).items():
+        setattr(made, keyword, text)
     items = []
     for value, meaning in method_codes(config):
         item = Dataset()

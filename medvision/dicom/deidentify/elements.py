@@ -61,8 +61,11 @@ def keyword_of(tag: int) -> str:
 
 def has_expected_kind(element: DataElement) -> bool:
     """Whether text is where PS3.6 has text, bytes where it has bytes, numbers where it has numbers."""
+    from pydicom.datadict import dictionary_VR
+
     found = str(element.VR).split(" or ", maxsplit=1)[0]  # a new Data Set's Pixel Data is `OB or OW`
-    if (kind := _kind(found)) != _kind(dictionary_vr(int(element.tag))):
+    kind, expected = _kind(found), dictionary_VR(element.tag).split(" or ")
+    if kind not in map(_kind, expected):
         return False
     if kind < _DECIMALS or element.is_empty:
         return True

@@ -29,6 +29,15 @@ def method_text() -> str:
     return f"medvision {version('medvision')}, PS3.15 {EDITION} Table E.1-1"
 
 
+def method_attributes(config: DeidentificationConfig) -> dict[str, str]:
+    """What PS3.15 E.1.1 asks to be said, but for the codes; keyword → value."""
+    return {
+        "PatientIdentityRemoved": "YES",
+        "DeidentificationMethod": method_text(),
+        "LongitudinalTemporalInformationModified": temporal_information(config),
+    }
+
+
 def temporal_information(config: DeidentificationConfig) -> str:
     """Longitudinal Temporal Information Modified (0028,0303)."""
     return "MODIFIED" if config.dates == "shift" else "REMOVED"

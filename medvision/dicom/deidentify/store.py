@@ -16,7 +16,8 @@ from medvision.dicom.deidentify.audit import Audit
 from medvision.dicom.deidentify.burned_in import why_burned_in
 from medvision.dicom.deidentify.copies import COPIES, Copies, write_copies
 from medvision.dicom.deidentify.key import DeidentificationKey
-from medvision.dicom.deidentify.method import method_codes, method_text
+from medvision.dicom.deidentify.method import method_attributes, method_codes, method_text
+from medvision.dicom.deidentify.pixel_text import shows_text
 from medvision.dicom.deidentify.record import write_audit
 from medvision.dicom.entries import RejectedSeriesError, SeriesEntry
 from medvision.dicom.headers import Header
@@ -102,7 +103,16 @@ class StoreDeidentifier:
         return replace(row, series_instance_uid=series, study_instance_uid=study, name=name, reasons=words)
 
     def decoded(self, decoded: Decoded) -> Decoded:
-        """Volume and sidecar: the same voxels under new identifiers."""
+        """Volume and sidecar: the same voxels under new identifiers.
+
+        Raises:
+            RejectedSeriesError: letters stand in every slice.
+        """
+        if self.config.refuse_pixel_text and shows_text(decoded.hu):
+            raise RejectedSeriesError(
+                "a line of letters is drawn into every slice: patient data may be burned in; "
+                "with refuse_pixel_text: false it is taken"
+            )
         patient = patient_of(decoded.patient_id, decoded.study_instance_uid)
         series = self._uid(decoded.series_instance_uid)
         return replace(
@@ -114,7 +124,8 @@ class StoreDeidentifier:
             slices=tuple(
                 SliceReference(self._uid(s.sop_instance_uid), s.instance_number) for s in decoded.slices
             ),
-            attributes=treat_attributes(decoded.attributes, patient, self.key, self.config),
+            attributes=treat_attributes(decoded.attributes, patient, self.key, self.config)
+            | method_attributes(self.config),
         )
 
     def problem(self, problem: Problem) -> Problem:
