@@ -1,18 +1,28 @@
-"""Labelled scans from any folder that medvision knows."""
+"""Labelled scans from any folder or datalist that medvision knows."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from medvision.datasets import luna16
-from medvision.datasets.labelled import LabelledSeries
-from medvision.datasets.lidc import find_readings
-from medvision.datasets.lidc_cohort import label_readings
-from medvision.datasets.tables import Annotations, add_truth, read_annotations
+from medvision.datasets.datalist import read_datalist
+from medvision.datasets.labelled import LabelledSeries, VolumeGrid
+from medvision.datasets.lidc_cohort import join_readings
+from medvision.datasets.lidc_readings import read_readings
+from medvision.datasets.tables import (
+    Annotations,
+    add_truth,
+    find_table,
+    read_annotations,
+    read_excluded,
+)
 from medvision.dicom.catalogue import catalogue
-from medvision.dicom.store import is_store, open_store
+from medvision.dicom.entries import SeriesEntry
+from medvision.dicom.sidecar import read_grid
+from medvision.dicom.store import StoreEntry, is_store, open_store
 from medvision.dicom.tables import ScanSource
 from medvision.errors import DataError, NothingToDoError
 from medvision.evaluation.series_list import read_series_uids
@@ -26,6 +36,7 @@ EXCLUDED = "annotations_excluded.csv"
 TRUTH = "truth.json"
 SERIES_LIST = "seriesuids.csv"
 DICOM = "dicom"
+DATALIST = ".json"
 
 
 def open_cohort(folder: Path) -> tuple[LabelledSeries, ...]:
@@ -33,8 +44,8 @@ def open_cohort(folder: Path) -> tuple[LabelledSeries, ...]:
 
     Args:
         folder: made by `medvision simulate`; or a STORE, DICOM or LUNA16's files with `annotations.csv`
-            (and `annotations_excluded.csv`); or LIDC-IDRI's DICOM with the readers' XML. Where there is a
-            `seriesuids.csv`, only its Series count.
+            (and `annotations_excluded.csv`); or LIDC-IDRI's scans with the readers' XML; or a MONAI datalist
+            (`.json`). Where there is a `seriesuids.csv`, only its Series count.
 
     Returns:
         One a Series, with or without nodules, in the order of their UIDs.
@@ -44,9 +55,11 @@ def open_cohort(folder: Path) -> tuple[LabelledSeries, ...]:
         ContractError: a table breaks its contract.
         NothingToDoError: no scan in the folder.
     """
+    if folder.is_file() and folder.suffix == DATALIST:
+        return tuple(sorted(read_datalist(folder).series(), key=lambda item: item.series_instance_uid))
     if not folder.is_dir():
-        raise DataError(f"cohort {folder} is not a folder")
-    series = _listed(_series(folder), folder / SERIES_LIST)
+        raise DataError(f"cohort {folder} is neither a folder nor a datalist ({DATALIST})")
+    series = _listed(_series(folder), find_table(folder, SERIES_LIST))
     if not series:
         raise NothingToDoError(
             f"{folder}: no CT series to learn from or test on; -v says why each was left out"
@@ -55,20 +68,22 @@ def open_cohort(folder: Path) -> tuple[LabelledSeries, ...]:
 
 
 def _series(folder: Path) -> tuple[LabelledSeries, ...]:
-    if (folder / ANNOTATIONS).is_file():
-        return _of_table(folder)
-    if readings := find_readings(folder):
-        return label_readings(catalogue([folder]).series, readings)
+    if table := find_table(folder, ANNOTATIONS):
+        return _of_table(folder, table)
+    readings = read_readings(folder)
+    if readings.by_series:
+        return tuple(series.labelled() for series in join_readings(folder, readings))
     raise DataError(
         f"cohort {folder} has neither {ANNOTATIONS} nor LIDC-IDRI's XML: its nodules are not known"
     )
 
 
-def _of_table(folder: Path) -> tuple[LabelledSeries, ...]:
-    annotations = read_annotations(folder / ANNOTATIONS)
+def _of_table(folder: Path, table: Path) -> tuple[LabelledSeries, ...]:
+    annotations = read_annotations(table)
     if (folder / TRUTH).is_file():
         annotations = add_truth(annotations, folder / TRUTH)
-    excluded = read_annotations(folder / EXCLUDED) if (folder / EXCLUDED).is_file() else {}
+    others = find_table(folder, EXCLUDED)
+    excluded = read_excluded(others) if others else {}
     if is_store(folder):
         series = _label(open_store(folder), annotations, excluded)
     elif volumes := luna16.find_volumes(folder):
@@ -76,7 +91,7 @@ def _of_table(folder: Path) -> tuple[LabelledSeries, ...]:
     else:
         dicom = folder / DICOM if (folder / DICOM).is_dir() else folder
         series = _label(catalogue([dicom]).series, annotations, excluded)
-    _tell_strays(folder, annotations, series)
+    _tell_strays(table, annotations, series)
     return series
 
 
@@ -86,34 +101,66 @@ def _label(
     """The usable ones; of a Series in several stacks the first, because annotations name only the Series."""
     labelled: dict[str, LabelledSeries] = {}
     for source in sources:
-        uid = source.row.series_instance_uid
+        row = source.row
+        uid = row.series_instance_uid
         if source.status == "rejected":
-            logger.debug("series %s is left out: %s", source.name, source.row.reasons)
+            level = logging.WARNING if uid in annotations else logging.DEBUG
+            logger.log(level, "series %s is left out: %s", source.name, row.reasons)
         elif uid not in labelled:
-            nodules, others = tuple(annotations.get(uid, ())), tuple(excluded.get(uid, ()))
-            labelled[uid] = LabelledSeries(uid, source.patient_id or uid, nodules, source.load, others)
+            labelled[uid] = LabelledSeries(
+                uid,
+                source.patient_id or uid,
+                tuple(annotations.get(uid, ())),
+                source.load,
+                tuple(excluded.get(uid, ())),
+                manufacturer=row.manufacturer,
+                image=source.store / row.volume if isinstance(source, StoreEntry) else None,
+                grid_reader=_grid_reader(source),
+            )
     return tuple(labelled.values())
 
 
-def _listed(series: tuple[LabelledSeries, ...], path: Path) -> tuple[LabelledSeries, ...]:
-    if not path.is_file():
+def _grid_reader(source: ScanSource) -> Callable[[], VolumeGrid] | None:
+    """How to learn where a volume lies without decoding it."""
+    if isinstance(source, StoreEntry):
+        return partial(_stored_grid, source)
+    if isinstance(source, SeriesEntry) and source.grid is not None:
+        return partial(VolumeGrid, source.grid.shape, source.grid.affine)
+    return None
+
+
+def _stored_grid(entry: StoreEntry) -> VolumeGrid:
+    affine, slices = read_grid(entry.store, entry.name)
+    return VolumeGrid((len(slices), entry.row.rows or 0, entry.row.columns or 0), affine)
+
+
+def _listed(series: tuple[LabelledSeries, ...], path: Path | None) -> tuple[LabelledSeries, ...]:
+    """Those that the list names; what it names without a scan, or leaves out, is told."""
+    if path is None:
         return series
     listed = set(read_series_uids(path))
+    there = {item.series_instance_uid for item in series}
+    if missing := sorted(listed - there):
+        logger.warning(
+            "%s: %d of %d series have no scan, such as %s", path, len(missing), len(listed), missing[0]
+        )
+    if others := sorted(there - listed):
+        logger.info("%s: %d scans are not listed and left out, such as %s", path, len(others), others[0])
     return tuple(item for item in series if item.series_instance_uid in listed)
 
 
-def _tell_strays(folder: Path, annotations: Annotations, series: tuple[LabelledSeries, ...]) -> None:
+def _tell_strays(table: Path, annotations: Annotations, series: tuple[LabelledSeries, ...]) -> None:
     there = {item.series_instance_uid for item in series}
     strays = sorted(annotations.keys() - there)
     if strays and len(strays) == len(annotations):
         raise DataError(
-            f"{folder / ANNOTATIONS}: none of its {len(strays)} series is among the {len(there)} scans; "
+            f"{table}: none of its {len(strays)} series is among the {len(there)} scans; "
             f"the first is {strays[0]}"
         )
     if strays:
         logger.warning(
             "%s: %d of %d annotated series have no scan, such as %s",
-            folder / ANNOTATIONS,
+            table,
             len(strays),
             len(annotations),
             strays[0],

@@ -120,7 +120,7 @@ def test_a_broken_truth(luna16, text, message):
 
 
 def test_no_folder_no_annotations_no_scans(tmp_path):
-    with pytest.raises(DataError, match="is not a folder"):
+    with pytest.raises(DataError, match="is neither a folder nor a datalist"):
         open_cohort(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"neither annotations\.csv nor LIDC-IDRI"):
         open_cohort(tmp_path)
