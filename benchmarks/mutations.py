@@ -21,7 +21,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -36,7 +36,7 @@ from tests.dicom.mutations import mutate, spans_of
 
 SECONDS = 2.0
 MEMORY_BYTES = 2 << 30
-CHUNK = 25
+CHUNK = 250
 NEIGHBOURS = 2
 REASONS = frozenset(get_args(Reason))
 
@@ -132,12 +132,21 @@ def _look_at(store: Path, damaged: str) -> str:
 
 def run_all(cases: Sequence[Case], workers: int) -> Iterator[Outcome]:
     chunks = [cases[start : start + CHUNK] for start in range(0, len(cases), CHUNK)]
-    with ProcessPoolExecutor(workers, get_context("spawn"), max_tasks_per_child=20) as pool:
-        for chunk, future in [(chunk, pool.submit(run_cases, chunk)) for chunk in chunks]:
-            try:
-                yield from future.result()
-            except BrokenProcessPool:
-                yield Outcome(chunk[0], f"one of {len(chunk)}", "ESCAPED the process died", 0.0, 0)
+    with ThreadPoolExecutor(workers) as pool:
+        for outcomes in pool.map(run_apart, chunks):
+            yield from outcomes
+
+
+def run_apart(cases: Sequence[Case]) -> list[Outcome]:
+    """In a process; where it dies, each half again, until the case is found that kills it."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        try:
+            return pool.submit(run_cases, cases).result()
+        except BrokenProcessPool:
+            if len(cases) == 1:
+                return [Outcome(cases[0], "", "ESCAPED the process died", 0.0, 0)]
+    half = len(cases) // 2
+    return run_apart(cases[:half]) + run_apart(cases[half:])
 
 
 def main() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -45,14 +47,23 @@ class Spent:
     exit_code: int = 0
 
 
+_WATCH = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+process.returncode = os.waitstatus_to_exitcode(status)
+seconds = time.perf_counter() - start
+busy = usage.ru_utime + usage.ru_stime
+print(json.dumps([seconds, busy, usage.ru_maxrss * 1024, process.returncode]))
+"""
+"""Watched by a process of its own: the largest memory of a child is never less than its parent's."""
+
+
 def run_apart(arguments: Sequence[str | os.PathLike[str]]) -> Spent:
     """Run a command to its end; `peak_bytes` is that of the largest of its processes."""
-    start = time.perf_counter()
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - start
-    return Spent(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, process.returncode)
+    watch = [sys.executable, "-I", "-S", "-c", _WATCH, *map(os.fspath, arguments)]
+    return Spent(*json.loads(subprocess.run(watch, check=True, capture_output=True).stdout))
 
 
 def print_table(rows: Iterable[Row]) -> None:
