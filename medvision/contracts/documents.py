@@ -38,14 +38,14 @@ def check_document(document: object, name: str, source: str = "document") -> Non
     instance: Any = document
     error = jsonschema.exceptions.best_match(_validator(name).iter_errors(instance))
     if error is not None:
-        raise ContractError(f"{source}: {_place(error)}: {_words(error)} [{_schema_words(name)}]")
+        raise ContractError(f"{source}: {_place(error)}: {_words(error)} [{schema_words(name)}]")
 
 
 def collect_document_violations(document: object, name: str, source: str, found: Collect) -> None:
     """Check a parsed JSON document and collect all that is wrong."""
     instance: Any = document
     for error in _validator(name).iter_errors(instance):
-        found.tell_one(Violation(source, None, _place(error), None, _words(error), _schema_words(name)))
+        found.tell_one(Violation(source, None, _place(error), None, _words(error), schema_words(name)))
 
 
 def _place(error: jsonschema.exceptions.ValidationError) -> str:
@@ -58,7 +58,8 @@ def _words(error: jsonschema.exceptions.ValidationError) -> str:
     return error.message[:300]
 
 
-def _schema_words(name: str) -> str:
+def schema_words(name: str) -> str:
+    """How a message names a schema: with its version, where it has one."""
     return f"schema {name} {load_schema(name).get('version', '')}".rstrip()
 
 

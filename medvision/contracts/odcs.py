@@ -34,6 +34,7 @@ class Column:
         allowed: the only values allowed (ODCS `enum`); empty means any.
         refers_to: contract and column that hold its values too, where that table is there (ODCS
             `relationships`, or custom property `refersTo` where the other table may be absent).
+        is_path: the path of a file, relative to the table (custom property `relativePath`).
     """
 
     name: str
@@ -49,6 +50,7 @@ class Column:
     pattern: str | None = None
     allowed: tuple[str, ...] = ()
     refers_to: tuple[str, str] | None = None
+    is_path: bool = False
 
     @property
     def is_numeric(self) -> bool:
@@ -149,6 +151,7 @@ def _column(item: Mapping[str, Any]) -> Column:
         pattern=options.get("pattern"),
         allowed=tuple(str(entry["value"]) for entry in item.get("enum", ())),
         refers_to=_reference(item),
+        is_path=custom.get("relativePath", False),
     )
 
 

@@ -100,7 +100,7 @@ def collect_violations(
             if keep is not None:
                 keep(arrays)
     except ContractError as error:
-        words = str(error).removeprefix(f"{path}").lstrip(": ")
+        words = str(error).replace(str(path), "the file")
         found.tell_one(Violation(str(path), None, "", None, words, contract.words))
     return count
 
@@ -176,8 +176,9 @@ class _Checker:
             self._refuse(column, chunk, np.array([not cell for cell in cells], dtype=bool), NOT_EMPTY)
         self._refuse(column, chunk, _bad_texts(column, cells), f"must be {column.rule}")
         if reference := self.references.get(column.name):
-            strange = np.array([bool(cell) and cell not in reference.values for cell in cells], dtype=bool)
-            self._refuse(column, chunk, strange, f"must be in {reference.words}")
+            strange = [index for index, cell in enumerate(cells) if cell and cell not in reference.values]
+            if strange:
+                self._tell(column, chunk, np.array(strange), f"must be in {reference.words}")
         return np.array(cells, dtype=object)
 
     def _check_numbers(self, column: Column, chunk: Chunk) -> NDArray[np.float64]:

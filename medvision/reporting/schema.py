@@ -18,11 +18,14 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "report.schema.json": Report,
     "run.schema.json": RunDocument,
 }
+VERSIONS: dict[type[BaseModel], str] = {DriftDocument: "1.0.0", Report: "1.0.0", RunDocument: "1.0.0"}
+"""Semantic version of each schema; a change without a new one fails the tests."""
 
 
 def schema_text(model: type[BaseModel]) -> str:
     """A model's JSON Schema as text."""
-    schema = {"$schema": DIALECT, **model.model_json_schema(mode="serialization")}
+    head = {"$schema": DIALECT, "version": VERSIONS[model]}
+    schema = {**head, **model.model_json_schema(mode="serialization")}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 

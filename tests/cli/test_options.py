@@ -43,6 +43,7 @@ OPTIONS = {
         "--workers",
     },
     "evaluate": {"-o", "--out", "--annotations", "--excluded", "--seriesuids", "--bootstrap", "--seed"},
+    "check": {"--contract"},
     "drift": {"-o", "--out", "--limit", "--p-value", "--pixels", "--no-pixels", "--seed"},
     "doctor": set(),
 }
