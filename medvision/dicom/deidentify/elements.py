@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from numbers import Number
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ _DECIMALS = 3
 _DATES = frozenset(("DA", "DT", "TM"))
 _FREE_TEXT = frozenset(("AE", "LT", "PN", "ST", "UC", "UR", "UT"))
 _OF_DICOM_ITSELF = ("ClassUID", "SyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID")
+_KNOWN_TAGS = 4096
+"""Look-ups kept: more than the attributes of a hospital's images."""
 _IMAGE_GROUPS = (0x0028, 0x7FE0)
 """Groups whose bytes are pixels and look-up tables."""
 
@@ -44,6 +47,7 @@ def read_text(dataset: Dataset, tag: int) -> str:
     return "" if element is None or element.value is None else str(element.value).strip(" \0")
 
 
+@lru_cache(maxsize=_KNOWN_TAGS)
 def dictionary_vr(tag: int) -> str:
     """Value Representation in PS3.6, the first of several; empty for attributes that are not in it."""
     from pydicom.datadict import dictionary_has_tag, dictionary_VR
@@ -51,6 +55,7 @@ def dictionary_vr(tag: int) -> str:
     return dictionary_VR(tag).split(" or ")[0] if dictionary_has_tag(tag) else ""
 
 
+@lru_cache(maxsize=_KNOWN_TAGS)
 def keyword_of(tag: int) -> str:
     """Keyword in table E.1-1 or PS3.6; empty for attributes that stand in neither."""
     from pydicom.datadict import keyword_for_tag
