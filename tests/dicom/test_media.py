@@ -17,22 +17,31 @@ from medvision.errors import NothingToDoError
 from tests.dicom.builders import SERIES_UID, Slices, edit, write_series
 
 
-@pytest.fixture(autouse=True)
-def scratch_of_file_sets(monkeypatch, tmp_path_factory):
+@pytest.fixture(autouse=True, scope="module")
+def scratch_of_file_sets(tmp_path_factory):
     """pydicom leaves its temporary folders to the garbage collector, which warns of them."""
-    folder = tmp_path_factory.mktemp("file sets")
-    scratch = SimpleNamespace(name=str(folder), cleanup=lambda: None)
-    monkeypatch.setattr("pydicom.fileset.TemporaryDirectory", lambda: scratch)
+    scratch = SimpleNamespace(name=str(tmp_path_factory.mktemp("file sets")), cleanup=lambda: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pydicom.fileset.TemporaryDirectory", lambda: scratch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, scratch_of_file_sets) -> Path:
+    """24 slices, and a File-set of them as pydicom writes it."""
+    folder = tmp_path_factory.mktemp("written")
+    disc = FileSet()
+    for path in write_series(folder / "plain"):
+        edit(path, lambda ds: ds.update({"StudyID": "1", "SeriesNumber": "1", "StudyTime": "120000"}))
+        disc.add(pydicom.dcmread(path))
+    disc.write(folder / "disc")
+    return folder
 
 
 @pytest.fixture
-def medium(tmp_path) -> Path:
-    """A File-set of 24 slices as pydicom writes it, and a viewer."""
-    disc = FileSet()
-    for path in write_series(tmp_path / "plain"):
-        edit(path, lambda ds: ds.update({"StudyID": "1", "SeriesNumber": "1", "StudyTime": "120000"}))
-        disc.add(pydicom.dcmread(path))
-    disc.write(tmp_path / "disc")
+def medium(written, tmp_path) -> Path:
+    """A copy of the File-set with a viewer on it."""
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
     (tmp_path / "disc" / "VIEWER.EXE").write_bytes(b"MZ" * 100)
     return tmp_path / "disc"
 
