@@ -1,0 +1,123 @@
+"""`model.yaml`: what a model is, what it was measured to do, and what it has seen. Read without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from medvision.config.base import describe_problems
+from medvision.config.detection import CandidateConfig, ProposalConfig
+from medvision.config.second_look import SecondLookConfig
+from medvision.errors import ModelError
+
+CARD = "model.yaml"
+SCHEMA_VERSION = "1.0"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OperatingPoint(_Section):
+    """A threshold, and what it did on the validation patients."""
+
+    fp_per_scan: float
+    threshold: float
+    sensitivity: float
+
+
+class Fusion(_Section):
+    """logit(probability) = intercept + proposal · logit(stage one) + second_look · logit(stage two)."""
+
+    intercept: float = 0.0
+    proposal: float = 1.0
+    second_look: float = 0.0
+
+
+class SeenRecord(_Section):
+    """Whom a model has seen: identifiers only as keyed hashes, scans only as fingerprints.
+
+    Attributes:
+        salt: in hexadecimal; what identifiers are hashed with, alone or beside a secret key.
+        key_id: tells which secret key that was; empty where there was none.
+        patient_hashes: patients that were learnt from.
+        series_hashes: Series that were learnt from.
+        fingerprints: of their scans (`preprocessing.fingerprint`), in hexadecimal.
+        validation_patient_hashes: patients that chose checkpoints, operating points and calibration.
+        validation_series_hashes: their Series.
+        validation_fingerprints: of their scans.
+    """
+
+    salt: str
+    key_id: str = ""
+    patient_hashes: tuple[str, ...]
+    series_hashes: tuple[str, ...]
+    fingerprints: tuple[str, ...] = ()
+    validation_patient_hashes: tuple[str, ...] = ()
+    validation_series_hashes: tuple[str, ...] = ()
+    validation_fingerprints: tuple[str, ...] = ()
+
+
+class TrainingRecord(SeenRecord):
+    """What a detector has learnt from."""
+
+    patients: int
+    nodules: int
+    spacing_mm: tuple[tuple[float, float], ...]
+    manufacturers: tuple[str, ...]
+    kernels: tuple[str, ...]
+    config_sha256: str
+    run_id: str | None = None
+
+
+class Card(_Section):
+    """What `model.yaml` says of any model."""
+
+    schema_version: str = SCHEMA_VERSION
+    name: str
+    version: str
+    task: str
+    metrics: Mapping[str, float]
+    licence: str
+    weights_sha256: str = ""
+
+
+class ModelCard(Card):
+    """`model.yaml` of a detector."""
+
+    task: Literal["detect_lite"]
+    proposals: ProposalConfig
+    candidates: CandidateConfig
+    second_look: SecondLookConfig
+    fusion: Fusion
+    operating_points: tuple[OperatingPoint, ...]
+    training: TrainingRecord
+
+
+CardT = TypeVar("CardT", bound=Card)
+
+
+def load_card(folder: Path, kind: type[CardT]) -> CardT:
+    """Read and check `model.yaml`.
+
+    Args:
+        folder: model directory.
+        kind: of model that is wanted.
+
+    Raises:
+        ModelError: no such directory or card, one of another task, or one that cannot be understood.
+    """
+    path = folder / CARD
+    if not path.is_file():
+        raise ModelError(f"no model at {folder}: no {CARD}; give a folder that `medvision train` wrote")
+    try:
+        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return kind.model_validate(values)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is not valid YAML; copy the model again") from error
+    except ValidationError as error:
+        raise ModelError(describe_problems(error, kind, str(path))) from error
