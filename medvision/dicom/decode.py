@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from medvision.dicom.compressed import Stored
 from medvision.dicom.grid import Grid
 from medvision.dicom.headers import NO_RESCALE, Header
-from medvision.dicom.pixels import AIR_HU, stored_frames, to_hu
+from medvision.dicom.pixels import AIR_HU, open_frames, to_hu
 from medvision.dicom.problems import PixelError, Problem
 from medvision.dicom.uneven import interpolate_slices
 from medvision.files import file_sha256
@@ -102,11 +102,11 @@ def read_voxels(headers: Sequence[Header], grid: Grid, threads: int | None = Non
     for header, slot in zip(headers, grid.slots, strict=True):
         tasks[header.file.path].append((header, slot))
 
-    def work(task: list[tuple[Header, int]]) -> _FileResult:
-        return _read_file(task, hu, grid)
-
     with ThreadPoolExecutor(threads or min(MAX_THREADS, (os.cpu_count() or 1) * 2)) as pool:
-        results = list(pool.map(work, tasks.values()))
+        if len(tasks) == 1:  # many frames in one file share the threads
+            results = [_read_file(task, hu, grid, pool.map) for task in tasks.values()]
+        else:
+            results = list(pool.map(lambda task: _read_file(task, hu, grid, map), tasks.values()))
     fill_gaps(hu, grid.missing)
     n_padded = sum(result.n_padded for result in results)
     return Voxels(
@@ -152,8 +152,11 @@ class _FileResult:
     problem: Problem | None = None
 
 
-def _read_file(task: list[tuple[Header, int]], hu: NDArray[np.int16], grid: Grid) -> _FileResult:
-    """Read one file and decode all its slices of the stack."""
+_Map = Callable[[Callable[[tuple[Header, int]], int], Iterable[tuple[Header, int]]], Iterable[int]]
+
+
+def _read_file(task: list[tuple[Header, int]], hu: NDArray[np.int16], grid: Grid, each: _Map) -> _FileResult:
+    """Read one file and decode all its slices of the stack; `each` is `map`, or one that uses threads."""
     file = task[0][0].file
     try:
         data = file.path.read_bytes()
@@ -162,11 +165,8 @@ def _read_file(task: list[tuple[Header, int]], hu: NDArray[np.int16], grid: Grid
         return _FileResult("", problem=problem)
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        frames = stored_frames([header for header, _ in task], data)
-        n_padded = sum(
-            _place(stored, header, slot, hu, grid)
-            for stored, (header, slot) in zip(frames, task, strict=True)
-        )
+        decode = open_frames(task[0][0], data)
+        n_padded = sum(each(lambda one: _place(decode(one[0]), *one, hu, grid), task))
     except PixelError as error:
         return _FileResult(sha256, problem=Problem(file.shown, error.reason, str(error)))
     return _FileResult(sha256, n_padded)

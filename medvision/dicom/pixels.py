@@ -5,7 +5,7 @@ Native syntaxes are read where they lie; the others are decoded by `compressed`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,30 +52,27 @@ def stored_values(header: Header, data: bytes) -> Stored:
     Raises:
         PixelError: the bytes cannot be decoded.
     """
-    return next(stored_frames([header], data))
+    return open_frames(header, data)(header)
 
 
-def stored_frames(headers: Sequence[Header], data: bytes) -> Iterator[Stored]:
-    """Decode frames of one file, in the order of their headers.
+def open_frames(header: Header, data: bytes) -> Callable[[Header], Stored]:
+    """Look at a file once; what comes back decodes any of its frames, from any thread.
 
     Args:
-        headers: of the frames wanted, all of this file.
+        header: of any frame.
         data: the whole file.
 
     Raises:
-        PixelError: the bytes cannot be decoded.
+        PixelError: the bytes cannot be decoded; also raised by what comes back.
     """
-    pixels = headers[0].pixels
+    pixels = header.pixels
     if pixels is None or not is_decodable(pixels):
         raise PixelError("unsupported_syntax", f"no decoder for {pixels and pixels.transfer_syntax}")
     if pixels.length is None:
         frames = Frames(data, pixels.offset, pixels.n_frames)
-        for header in headers:
-            yield decode_frame(frames[header.frame], pixels, (header.rows, header.columns))
-    else:
-        plain = _inflate(data) if pixels.deflated else data
-        for header in headers:
-            yield _native(header, pixels, plain)
+        return lambda one: decode_frame(frames[one.frame], pixels, (one.rows, one.columns))
+    plain = _inflate(data) if pixels.deflated else data
+    return lambda one: _native(one, pixels, plain)
 
 
 def _native(header: Header, pixels: PixelEncoding, data: bytes) -> Stored:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import imagecodecs
@@ -15,7 +16,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 from medvision.dicom.codestreams import Frames
 from medvision.dicom.compressed import decode_frame, decode_with_pydicom
 from medvision.dicom.headers import Header, read_header
-from medvision.dicom.pixels import stored_frames, stored_values
+from medvision.dicom.pixels import open_frames, stored_values
 from medvision.dicom.problems import PixelError
 from medvision.dicom.sources import SourceFile
 from tests.dicom.builders import save
@@ -123,14 +124,8 @@ def decode_all(ds: pydicom.FileDataset, folder: Path) -> list[np.ndarray]:
     ds["PixelData"].VR = "OB"
     ds["PixelData"].is_undefined_length = True
     header, data = open_file(save(ds, folder / "a.dcm"))
-    headers = [_frame(header, number) for number in range(int(ds.get("NumberOfFrames", 1)))]
-    return list(stored_frames(headers, data))
-
-
-def _frame(header: Header, number: int) -> Header:
-    from dataclasses import replace
-
-    return replace(header, frame=number)
+    decode = open_frames(header, data)
+    return [decode(replace(header, frame=number)) for number in range(int(ds.get("NumberOfFrames", 1)))]
 
 
 @pytest.mark.parametrize("has_bot", [True, False], ids=["table", "no table"])
