@@ -27,7 +27,7 @@ def scratch_of_file_sets(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory, scratch_of_file_sets) -> Path:
+def written(tmp_path_factory) -> Path:
     """24 slices, and a File-set of them as pydicom writes it."""
     folder = tmp_path_factory.mktemp("written")
     disc = FileSet()
