@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,9 @@ WIDTH, HEIGHT = 320, 110
 
 LABELS = 4
 """A chart of numbers names so many of its bins: more would run into each other."""
+
+CHARACTER_WIDTH = 5.5
+"""Of a label, in units of the chart; a longer name of a category is cut, and whole when pointed at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +125,18 @@ def _bar(one: ChartBin, slot: float, position: int, highest: float, *, of_refere
 
 def _labels(feature: FeatureRecord, slot: float) -> tuple[Label, ...]:
     """Every bin of a category; of numbers some, by where they begin."""
-    bins: Sequence[ChartBin] = feature.bins
-    step = 1 if feature.kind == "category" else -(-len(bins) // LABELS)
+    if feature.kind == "category":
+        room = int(slot / CHARACTER_WIDTH)
+        return tuple(
+            Label(round(slot * (position + 0.5), 2), _cut(one.label, room))
+            for position, one in enumerate(feature.bins)
+        )
+    step = -(-len(feature.bins) // LABELS)
     return tuple(
-        Label(round(slot * (position + 0.5), 2), bins[position].label.split(" to ")[0])
-        for position in range(0, len(bins), step)
+        Label(round(slot * (position + 0.5), 2), feature.bins[position].label.split(" to ")[0])
+        for position in range(0, len(feature.bins), step)
     )
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else f"{text[: max(1, room - 1)]}…"

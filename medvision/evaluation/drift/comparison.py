@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from medvision.errors import DataError, UsageError
+from medvision.errors import UsageError
 from medvision.evaluation.drift.chart import chart_bins, summary
 from medvision.evaluation.drift.cohort import Cohort, read_cohort
 from medvision.evaluation.drift.document import CohortRecord, DriftDocument, FeatureRecord, Status, Verdict
@@ -30,6 +30,7 @@ PSI_LIMIT, P_LIMIT = 0.2, 0.01
 """PSI above 0.2 is what the credit industry, where it comes from, calls a shift to act on."""
 
 PIXEL_SCANS = 100
+LEAST_P = 1 / (PERMUTATIONS + 1)
 MIN_SCANS = 5
 """With fewer scans on either side nothing is said of a feature."""
 
@@ -80,19 +81,14 @@ def compare(
         threads: that read voxels.
 
     Raises:
-        DataError: a folder that cannot be used, or two that have nothing in common.
+        DataError: a folder that is neither, or that has no scan to compare.
         UsageError: a limit out of bounds.
     """
     limits = limits or Limits()
-    if not (limits.psi > 0 and 0 < limits.p_value < 1):
-        raise UsageError(
-            f"limits: PSI {limits.psi:g} must be above 0 and p {limits.p_value:g} between 0 and 1"
-        )
+    _check(limits)
     read = partial(read_cohort, pixel_scans=pixel_scans, seed=seed, threads=threads)
     cohorts = read(reference), read(current)
     sides = [_sides_of(feature, cohorts[0].scans, cohorts[1].scans) for feature in FEATURES]
-    if not any(side.reference and side.current for side in sides):
-        raise DataError(f"{reference} and {current} have nothing in common that could be compared")
     records = _judge(sides, limits, seed)
     return DriftDocument(
         verdict=_verdict(records),
@@ -104,6 +100,16 @@ def compare(
         current=_describe(cohorts[1]),
         features=records,
     )
+
+
+def _check(limits: Limits) -> None:
+    if limits.psi <= 0:
+        raise UsageError(f"PSI limit {limits.psi:g} must be above 0; 0.2 is usual")
+    if not LEAST_P < limits.p_value < 1:
+        raise UsageError(
+            f"p-value limit {limits.p_value:g} must be between {LEAST_P:g}, the least that {PERMUTATIONS} "
+            "permutations can tell, and 1; 0.01 is usual"
+        )
 
 
 def _sides_of(feature: Feature, reference: Sequence[ScanValues], current: Sequence[ScanValues]) -> _Sides:
