@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from medvision.config.base import Settings
 from medvision.config.second_look import SecondLookConfig
+from medvision.config.splits import SplitConfig
 from medvision.config.tracking import TrackingConfig
 
 
@@ -16,10 +17,14 @@ class DataConfig(Settings):
     """The patients to learn from."""
 
     cohort: tuple[Path, ...] = Field(min_length=1)
-    """A folder or several: made by `medvision simulate`, STOREs with `annotations.csv`, LUNA16, LIDC-IDRI."""
+    """A folder or several: made by `medvision simulate`, STOREs with `annotations.csv`, LUNA16, LIDC-IDRI; or
+    MONAI datalists (`.json`)."""
 
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of the patients that is never learnt from: it chooses checkpoints and the operating point."""
+
+    split: SplitConfig = SplitConfig()
+    """How these patients are chosen."""
 
     workers: int = Field(default=2, ge=1)
     """Threads that read and resample scans, and processes that make patches."""

@@ -52,12 +52,15 @@ def deal(counts: Counts, sizes: Sequence[int]) -> list[int]:
     """
     shares = counts / counts.sum(axis=0)
     room = np.array(sizes)
-    lacking = np.repeat((room / room.sum())[:, None], counts.shape[1], axis=1)
+    wanted = room[:, None] / room.sum()
+    lacking = np.ones(
+        (len(sizes), counts.shape[1])
+    )  # of what each part wants, so that small parts have a say
     part_of = [0] * len(counts)
     for row in np.argsort(-shares.max(axis=1), kind="stable").tolist():
         wish = np.where(room > 0, lacking @ shares[row], -np.inf)
         part = int(np.argmax(wish))
         part_of[row] = part
         room[part] -= 1
-        lacking[part] -= shares[row]
+        lacking[part] -= shares[row] / wanted[part]
     return part_of
