@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.dicom.pixels import AIR_HU
-from medvision.dicom.quality.anatomy import windpipe
+from medvision.dicom.quality.anatomy import PIPE_SHARE, windpipe
 from medvision.dicom.quality.check import make_check, signed
 from medvision.dicom.quality.chest import TISSUE_HU, Chest, Vector
 from medvision.volumes import QualityCheck
@@ -98,17 +98,18 @@ def _air(chest: Chest) -> QualityCheck:
 
 def _windpipe_hu(chest: Chest) -> float:
     n = max(1, round(0.35 * len(chest.levels)))
-    places = windpipe(chest, range(chest.levels.stop - n, min(chest.levels.stop + 3, len(chest.hu))))
-    if len(places) < 5:
+    levels = range(chest.levels.stop - n, min(chest.levels.stop + 3, len(chest.hu)))
+    places = windpipe(chest, levels)
+    if len(np.unique(places[:, 0])) < PIPE_SHARE[0] * len(levels):
         return float("nan")
     return float(np.percentile(chest.patches(places, 2.0).mean(axis=(1, 2)), 25))
 
 
 def _outside_hu(chest: Chest) -> float:
-    """Median of the air around the body, padding left out; NaN where nearly all of it is padding."""
+    """Median of the air around the body; NaN where most of it is padding or below what is kept."""
     outside = chest.hu[(chest.hu < TISSUE_HU) & ~chest.enclosed & chest.picture]
-    measured = outside[outside > AIR_HU]
-    return float(np.median(measured)) if measured.size > 0.2 * outside.size else float("nan")
+    measured = np.count_nonzero(outside > AIR_HU)
+    return float(np.median(outside)) if measured > 0.5 * outside.size else float("nan")
 
 
 def _blood_hu(chest: Chest) -> float:
@@ -124,8 +125,8 @@ def _blood_hu(chest: Chest) -> float:
     between = after_right & before_left & ~chest.enclosed[levels] & front[None, :, None]
     places = np.argwhere(between) + np.array([levels.start, 0, 0])
     mean = chest.patches(places, PATCH_MM).mean(axis=(1, 2))
-    tissue = mean[(mean > -20) & (mean < 1000)]
-    return float(np.percentile(tissue, 60)) if tissue.size >= 50 else float("nan")
+    tissue = mean[(mean > -150) & (mean < 1000)]  # a third of it is fat
+    return float(np.percentile(tissue, 70)) if tissue.size >= 50 else float("nan")
 
 
 def _blood(blood: float) -> QualityCheck:
