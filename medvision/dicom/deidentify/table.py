@@ -1,4 +1,4 @@
-"""Table E.1-1 of DICOM PS3.15, edition 2026c, as a data file: what each attribute needs.
+"""Table E.1-1 of DICOM PS3.15, edition 2026d, as a data file: what each attribute needs.
 
 The file holds the tag, the keyword, the action of the Basic Application Level Confidentiality Profile
 and the columns of the options offered here. Codes: D dummy, Z zero length, X remove, K keep, C clean, U new
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-EDITION = "2026c"
+EDITION = "2026d"
 
 
 @dataclass(frozen=True, slots=True)

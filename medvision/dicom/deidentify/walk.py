@@ -86,12 +86,12 @@ class Walk:
     ) -> tuple[Action, Action]:
         """What is to happen, and what instead where the value does not allow it."""
         group = tag >> 16
-        if group < _FIRST_GROUP or group & 0xFF00 in _DRAWINGS:
+        if group < _FIRST_GROUP or group & 0xFF00 in _DRAWINGS or not dictionary_vr(tag):
             return Action.REMOVE, Action.REMOVE
         if rule := rules().get(tag):
             need = need_of(keyword)
             return action_for(rule, self.config, need), basic_action(rule, need)
-        if element is None or not dictionary_vr(tag):
+        if element is None:
             return Action.REMOVE, Action.REMOVE
         return action_beyond_table(element, keyword, self.config), Action.REMOVE
 
