@@ -5,6 +5,8 @@ Members are written under numbers, never under their own names, so no name can l
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import lzma
 import shutil
 import tarfile
@@ -12,10 +14,10 @@ import tempfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from medvision.dicom.problems import Problem
 
@@ -27,7 +29,16 @@ MAX_RATIO = 100
 MIN_ALLOWANCE_BYTES = 2**30
 """What even a tiny archive may unpack to."""
 MAX_MEMBERS = 200_000
+MAX_TAR_HEADER_BYTES = 2**24
+"""Long names and PAX records in front of a member's content."""
 _CHUNK_BYTES = 2**20
+_COMPRESSIONS: dict[bytes, Callable[..., object]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+    b"\x5d\x00\x00": lzma.open,
+}
+"""How compressed files begin: .gz, .bz2, .xz, .lzma."""
 _ERRORS = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
     RuntimeError, NotImplementedError, ValueError, UnicodeError,
@@ -139,15 +150,53 @@ def _unpack_zip(
 def _unpack_tar(
     archive: Path, shown: str, workspace: Workspace, allowance: _Allowance
 ) -> Iterator[Member | Problem]:
-    with tarfile.open(archive, "r|*") as file:
-        for info in file:
-            name = f"{shown}/{info.name}"
-            if info.isreg():
-                stream = file.extractfile(info)
-                if stream is not None:
-                    yield _write(stream, name, workspace, allowance)
-            elif not info.isdir():
-                yield Problem(name, "unsafe_member", "links and devices in archives are not followed")
+    with _decompressed(archive) as raw:
+        stream = _HeaderMeter(raw)
+        with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as file:
+            while (info := stream.next_member(file)) is not None:
+                name = f"{shown}/{info.name}"
+                if info.isreg():
+                    content = file.extractfile(info)
+                    if content is not None:
+                        yield _write(content, name, workspace, allowance)
+                elif not info.isdir():
+                    yield Problem(name, "unsafe_member", "links and devices in archives are not followed")
+
+
+def _decompressed(archive: Path) -> IO[bytes]:
+    """Open a tar file, whatever it is compressed with; its first bytes tell."""
+    with archive.open("rb") as file:
+        magic = file.read(6)
+    for start, opener in _COMPRESSIONS.items():
+        if magic.startswith(start):
+            return cast("IO[bytes]", opener(archive, "rb"))
+    return archive.open("rb")
+
+
+class _HeaderMeter:
+    """Passes a tar stream on and refuses headers without end, which tarfile reads into memory whole."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._left = MAX_TAR_HEADER_BYTES
+        self._metered = True
+
+    def next_member(self, file: tarfile.TarFile) -> tarfile.TarInfo | None:
+        """The next member; what is read to find it counts."""
+        self._left, self._metered = MAX_TAR_HEADER_BYTES, True
+        try:
+            return file.next()
+        finally:
+            self._metered = False
+
+    def read(self, size: int = -1) -> bytes:
+        """As a file."""
+        data = self._stream.read(size)
+        if self._metered:
+            self._left -= len(data)
+            if self._left < 0:
+                raise _TooLargeError(f"a member's header is larger than {MAX_TAR_HEADER_BYTES} bytes")
+        return data
 
 
 def _write(stream: IO[bytes], shown: str, workspace: Workspace, allowance: _Allowance) -> Member:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import io
 import random
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pydicom
+from pydicom.dataelem import RawDataElement
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 LENGTHS = (0, 1, 3, 7, 255, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 NUMBERS = (0, 1, 2, 3, 7, 12, 32, 64, 255, 8191, 8193, 32767, 65535)
@@ -58,22 +60,41 @@ class Span:
 
 
 def spans_of(data: bytes) -> list[Span]:
-    """The elements in front of Pixel Data, as pydicom sees them; none where it cannot read the file."""
+    """The elements in front of Pixel Data; of a file that is deflated or big endian only the first group."""
+    spans = {span.start: span for span in [*_by_walking(data), *_by_pydicom(data)]}
+    return [span for _, span in sorted(spans.items()) if 0 <= span.start < span.end <= len(data)]
+
+
+def _by_walking(data: bytes) -> Iterator[Span]:
+    """Explicit little endian from the prefix to the first value of undefined length."""
+    position = 132 if data[128:132] == b"DICM" else len(data)
+    while position + 12 <= len(data) and data[position + 4 : position + 6].isupper():
+        group, element, vr = struct.unpack_from("<HH2s", data, position)
+        size = 12 if vr in LONG_VRS else 8
+        length = struct.unpack_from(
+            "<I" if size == 12 else "<H", data, position + size - (4 if size == 12 else 2)
+        )[0]
+        if length == 0xFFFFFFFF or (group, element) == (0x7FE0, 0x0010):
+            return
+        yield Span(group << 16 | element, position, position + size, position + size + length, explicit=True)
+        position += size + length
+
+
+def _by_pydicom(data: bytes) -> Iterator[Span]:
+    """What pydicom has not yet made values of: nearly all but the first group."""
     try:
         dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True)
-    except Exception:  # noqa: BLE001  a deflated or foreign file has no elements to aim at
-        return []
-    spans = []
-    for part in (dataset.file_meta, dataset):
-        for tag in sorted(part.keys()):
-            raw = part.get_item(tag)
-            value, length = getattr(raw, "value_tell", None), getattr(raw, "length", None)
-            if value is None or length in (None, 0xFFFFFFFF):
-                continue
-            explicit = not raw.is_implicit_VR
-            size = 12 if explicit and str(raw.VR).encode() in LONG_VRS else 8
-            spans.append(Span(int(tag), value - size, value, value + length, explicit))
-    return [span for span in spans if 0 <= span.start < span.end <= len(data)]
+    except Exception:  # noqa: BLE001  a foreign file has no elements to aim at
+        return
+    if dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        return
+    for tag in sorted(dataset.keys()):
+        raw = dataset.get_item(tag)
+        if not isinstance(raw, RawDataElement) or raw.length == 0xFFFFFFFF or not raw.is_little_endian:
+            continue
+        explicit = not raw.is_implicit_VR
+        size = 12 if explicit and str(raw.VR).encode() in LONG_VRS else 8
+        yield Span(int(tag), raw.value_tell - size, raw.value_tell, raw.value_tell + raw.length, explicit)
 
 
 Mutation = Callable[[bytes, Sequence[Span], random.Random], bytes]
@@ -163,7 +184,12 @@ def replace_value(data: bytes, spans: Sequence[Span], rng: random.Random) -> byt
     span = rng.choice(list(spans))
     number = struct.pack("<H", rng.choice(NUMBERS))
     value = rng.choice([number, number, rng.randbytes(8), *TEXTS, *CHARACTER_SETS, *SYNTAXES])
-    value += bytes(len(value) % 2)
+    return with_value(data, span, value)
+
+
+def with_value(data: bytes, span: Span, value: bytes) -> bytes:
+    """The file with another value in one element; padded to even length, which is written right."""
+    value += b" " * (len(value) % 2)
     size = struct.calcsize(span.length_format)
     return data[: span.value - size] + struct.pack(span.length_format, len(value)) + value + data[span.end :]
 

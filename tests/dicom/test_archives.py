@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
+import random
 import tarfile
+import tracemalloc
 import zipfile
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from medvision.dicom import archives
 from medvision.dicom.catalogue import catalogue
+from medvision.dicom.problems import Reason
 from tests.dicom.builders import Slices, write_series
+from tests.dicom.mutations import BLIND
 
 
 @pytest.fixture
@@ -140,3 +148,96 @@ def test_an_encrypted_member_is_named(folder):
     path.write_bytes(data)
     found = catalogue([path, folder / "plain"])
     assert [(p.reason, p.path) for p in found.problems] == [("bad_archive", f"{path}/study/000.dcm")]
+
+
+def pax_bomb(path, n_bytes):
+    """A .tar.gz whose extended header alone unpacks to gigabytes; tarfile would read it into memory."""
+    header = tarfile.TarInfo("long")
+    header.type, header.size = tarfile.XHDTYPE, n_bytes
+    with gzip.open(path, "wb", 1) as file:
+        file.write(header.tobuf())
+        for _ in range(n_bytes >> 20):
+            file.write(bytes(1 << 20))
+    return path
+
+
+def test_a_header_without_end_is_not_read_into_memory(folder):
+    path = pax_bomb(folder / "pax.tar.gz", 64 << 20)
+    tracemalloc.start()
+    found = catalogue([path, folder / "plain"])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [(p.path, p.reason) for p in found.problems] == [(str(path), "archive_too_large")]
+    assert peak < 48 << 20
+
+
+def test_long_names_are_no_bomb(folder):
+    path = folder / "long.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        for number, file in enumerate(sorted((folder / "plain").iterdir())):
+            archive.add(file, "/".join(["ordner-mit-ümlaut"] * 20) + f"/{number}.dcm")
+    found = catalogue([path])
+    assert not found.problems
+    assert found.series[0].row.n_files == 24
+
+
+@pytest.mark.parametrize("opener", [gzip.open, bz2.open, lzma.open])
+def test_a_tar_of_zeros_is_stopped_at_its_allowance(folder, monkeypatch, opener):
+    monkeypatch.setattr(archives, "MIN_ALLOWANCE_BYTES", 2**20)
+    path = folder / "bomb.tar.gz"  # the name may lie about the compression, too
+    info = tarfile.TarInfo("zeros.dcm")
+    info.size = 2**25
+    with opener(path, "wb") as file:
+        file.write(info.tobuf() + bytes(info.size))
+    found = catalogue([path, folder / "plain"])
+    assert [(p.path, p.reason) for p in found.problems] == [(str(path), "archive_too_large")]
+
+
+def test_a_sparse_member_of_terabytes_is_stopped(folder, monkeypatch):
+    """GNU tar writes holes as numbers: a few bytes stand for a terabyte of zeros."""
+    monkeypatch.setattr(archives, "MIN_ALLOWANCE_BYTES", 2**20)
+    monkeypatch.setattr(archives, "MAX_RATIO", 1)
+    path = folder / "sparse.tar"
+    info = tarfile.TarInfo("holes.dcm")
+    info.type = tarfile.GNUTYPE_SPARSE
+    block = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    block[386:398] = b"%011o\0" % 0  # one piece of nothing, at the very start
+    block[398:410] = b"%011o\0" % 0
+    block[483:495] = b"\x80" + (2**40).to_bytes(11, "big")
+    block[148:156] = b"%06o\0 " % (sum(block[:148]) + 8 * 32 + sum(block[156:512]))
+    path.write_bytes(bytes(block) + bytes(1024))
+    found = catalogue([path, folder / "plain"])
+    assert [(p.path, p.reason) for p in found.problems] == [(str(path), "archive_too_large")]
+
+
+def test_zip_members_cannot_leave_nor_lie_about_their_size(folder):
+    good = sorted((folder / "plain").iterdir())[0]
+    path = folder / "evil.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("../../escaped.dcm", "/absolute.dcm", "C:\\windows.dcm", "a/../../b.dcm"):
+            archive.writestr(name, b"abc")
+        archive.write(good, "small.dcm")
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\x01\x02")
+    data[at + 24 : at + 28] = b"\xff\xff\xff\x7f"  # says that the last one unpacks to 2 GiB
+    path.write_bytes(data)
+    found = catalogue([path, folder / "plain"])
+    assert sorted(p.reason for p in found.problems) in (
+        ["bad_archive"] + ["not_dicom"] * 4,
+        ["duplicate"] + ["not_dicom"] * 4,
+    )
+    assert not (folder.parent / "escaped.dcm").exists()
+    assert found.series[0].row.n_files >= 24
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.xz"])
+def test_a_mutated_archive_never_escapes(folder, kind):
+    files = sorted((folder / "plain").iterdir())[:6]
+    path = folder / f"study.{kind}"
+    zip_of(path, files) if kind == "zip" else tar_of(path, files, {"tar": "w"}.get(kind, f"w:{kind[4:]}"))
+    data, rng = path.read_bytes(), random.Random(0)  # noqa: S311
+    for _ in range(25):
+        path.write_bytes(rng.choice(BLIND)(data, [], rng))
+        found = catalogue([path, folder / "plain"])
+        assert {p.reason for p in found.problems} <= set(get_args(Reason))
+        assert found.series[0].row.n_files >= 24
