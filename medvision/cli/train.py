@@ -23,14 +23,13 @@ from medvision.cli.console import show
 @options.common
 def train(config: Path, overrides: tuple[str, ...], *, resume: bool, as_json: bool) -> None:
     """Fine-tune a model, track the run in MLflow, write a model directory."""
-    from medvision.config.base import load_config
-    from medvision.config.detection import DetectionConfig
+    from medvision.config.jobs import load_job
 
-    settings = load_config(config, DetectionConfig, overrides)
+    settings = load_job(config, overrides)
 
-    from medvision.training.detection import train as train_detector  # slow: only once the settings are right
+    from medvision.training.jobs import run_job  # slow: only once the settings are right
 
-    result = train_detector(settings, resume=resume)
+    result = run_job(settings, resume=resume)
     lines = [
         f"model: {result.model}",
         f"MLflow run: {result.run_id or 'not recorded'}",

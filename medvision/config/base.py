@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -38,16 +38,36 @@ def load_config(path: Path, model: type[T], overrides: Sequence[str] = ()) -> T:
     values = _read_yaml(path)
     for override in overrides:
         _apply(values, override)
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(describe_problems(error, model, str(path))) from error
+    return _validate(values, model, path)
+
+
+def load_task(path: Path, tasks: Mapping[str, type[T]], overrides: Sequence[str] = ()) -> T:
+    """As `load_config`, with the model that belongs to the file's `task`.
+
+    Raises:
+        ConfigError: `task` is absent or unknown, or as for `load_config`.
+    """
+    values = _read_yaml(path)
+    for override in overrides:
+        _apply(values, override)
+    model = tasks.get(str(values.get("task")))
+    if model is None:
+        what = f"{_shorten(values['task'])} is unknown" if "task" in values else "required, but not given"
+        raise ConfigError(f"{path}: task: {what}; choose from {', '.join(tasks)}")
+    return _validate(values, model, path)
 
 
 def config_sha256(config: BaseModel) -> str:
     """Hash of all values, defaults included, independent of how and in which order they were written."""
     canonical = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _validate(values: dict[str, Any], model: type[T], path: Path) -> T:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(describe_problems(error, model, str(path))) from error
 
 
 def describe_problems(error: ValidationError, model: type[BaseModel], source: str) -> str:

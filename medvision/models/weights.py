@@ -217,6 +217,19 @@ def _check_shapes(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], sou
             )
 
 
+def licence_of(backbone: str, weights: str) -> str:
+    """What a model's card says of the licence of its initial weights."""
+    if weights == "random":
+        return "none: the initial weights are random"
+    packaged = IMAGENET.get(backbone)
+    if weights != "imagenet" or packaged is None:
+        return f"that of the initial weights, {Path(weights).name}"
+    return (
+        f"{packaged.licence} (initial weights: {packaged.distribution}), trained on ImageNet, whose pictures "
+        "are for non-commercial research"
+    )
+
+
 def initialise_randomly(network: nn.Module) -> None:
     """He initialisation of every convolution from torch's global generator (He et al. 2015, by fan out)."""
     for module in network.modules():

@@ -5,16 +5,13 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from medvision.config.base import config_sha256
 from medvision.config.detection import DetectionConfig
-from medvision.datasets.cohort import open_cohort
-from medvision.datasets.labelled import LabelledSeries
-from medvision.datasets.splits import split_by_patient
+from medvision.datasets.split_record import SPLIT, write_split
 from medvision.errors import NothingToDoError
 from medvision.files import make_folder
 from medvision.models.classifier import NoduleClassifier
@@ -23,8 +20,10 @@ from medvision.models.directory import ModelCard, save_model
 from medvision.models.heatmap import HeatMapNet
 from medvision.tracking import Run, start_run
 from medvision.training.candidates import SeriesCandidates, find_candidates, second_look_samples
+from medvision.training.cohort_split import CohortSplit, check_marks, split_cohorts
 from medvision.training.model_card import describe_training
 from medvision.training.proposals import train_proposals
+from medvision.training.result import TrainResult
 from medvision.training.second_look import train_second_look
 from medvision.training.validation import Validation, validate
 from medvision.training.volumes import TrainingVolume, prepare
@@ -41,23 +40,6 @@ VOXELS = "voxels"
 """What is learnt from, in the work folder, mapped into memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrainResult:
-    """What a training made.
-
-    Attributes:
-        model: the model directory.
-        run_id: MLflow run; None where nothing was recorded.
-        model_version: registered version; None where not registered.
-        metrics: on the validation patients.
-    """
-
-    model: Path
-    run_id: str | None
-    model_version: str | None
-    metrics: dict[str, float]
-
-
 def train(config: DetectionConfig, *, resume: bool = False) -> TrainResult:
     """Train on the configured cohorts and write a model directory.
 
@@ -72,10 +54,12 @@ def train(config: DetectionConfig, *, resume: bool = False) -> TrainResult:
     """
     work = make_folder(make_folder(config.output) / WORK_FOLDER / config_sha256(config)[:12])
     torch.set_float32_matmul_precision("high")
-    training, validation = _split(config, work / VOXELS)
+    split = split_cohorts(config)
+    training, validation = _read(config, split, work / VOXELS)
     settings = config.model_dump(mode="json", exclude={"tracking"})
     with start_run(config.tracking, name=config.name, params=settings, tags={"task": config.task}) as run:
         card, result = _train_stages(config, training, validation, run, work, resume=resume)
+        write_split(config.output / SPLIT, split.record)
         run.log_metrics(result.metrics)
         run.log_folder(config.output / EVALUATION, EVALUATION)
         run.log_folder(config.output, "model")
@@ -84,15 +68,15 @@ def train(config: DetectionConfig, *, resume: bool = False) -> TrainResult:
     return TrainResult(config.output, run.run_id, version, dict(result.metrics))
 
 
-def _split(config: DetectionConfig, voxels: Path) -> tuple[list[TrainingVolume], list[TrainingVolume]]:
-    """Read all cohorts and part them by patient."""
-    cohort: list[LabelledSeries] = [series for folder in config.data.cohort for series in open_cohort(folder)]
-    training, validation = split_by_patient(cohort, config.data.validation_fraction, config.seed)
-    parts = {"training": training, "validation": validation}
+def _read(
+    config: DetectionConfig, split: CohortSplit, voxels: Path
+) -> tuple[list[TrainingVolume], list[TrainingVolume]]:
+    """Read and check all scans of both parts."""
     read = [
         prepare(part, config.proposals.voxel_mm, config.data.workers, voxels / name)
-        for name, part in parts.items()
+        for name, part in split.parts.items()
     ]
+    check_marks([volume for part in read for volume in part], split.cohort_of)
     for name, part in zip(("learn from", "validate on"), read, strict=True):
         if not any(len(volume.radii_mm) for volume in part):
             raise NothingToDoError(

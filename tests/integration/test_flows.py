@@ -49,7 +49,7 @@ class Library:
         return IngestResult(store, 1, 0, 0, 0, 0, 0)
 
     def train(self, config: Any, **_: object) -> Any:
-        from medvision.training.detection import TrainResult
+        from medvision.training.result import TrainResult
 
         self.calls.append("train")
         (cohort,) = config.data.cohort

@@ -1,0 +1,48 @@
+"""`model.yaml` of a patch classifier, and the network that it describes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from medvision.config.base import Settings
+from medvision.config.classification import PatchModelConfig
+from medvision.errors import ModelError
+from medvision.models.directory import Card, load_card, load_weights
+from medvision.models.patch_classifier import PatchClassifier
+
+
+class LearntFrom(Settings):
+    """What the head has seen."""
+
+    patches: int
+    positive: int
+    patients: int
+    label: str
+    config_sha256: str
+    run_id: str | None = None
+
+
+class ClassifierCard(Card):
+    """`model.yaml` of a patch classifier."""
+
+    task: Literal["classify_patches"]
+    model: PatchModelConfig
+    crop_vox: int | None
+    training: LearntFrom
+
+
+def load_classifier(folder: Path) -> tuple[PatchClassifier, ClassifierCard]:
+    """Read a model directory that `classify_patches` wrote; the network is in eval mode on the CPU.
+
+    Raises:
+        ModelError: no such model, or one that is damaged or of another task.
+    """
+    card = load_card(folder, ClassifierCard)
+    settings = card.model.model_copy(update={"weights": "random"})  # they are in the directory
+    network = PatchClassifier.initialised(settings, card.crop_vox)
+    try:
+        network.load_state_dict(load_weights(folder, card))
+    except RuntimeError as error:
+        raise ModelError(f"{folder}: the weights are not those of its card; copy the model again") from error
+    return network.eval(), card

@@ -1,0 +1,57 @@
+"""From a cubic patch to the logit of one class: crop, look, encode, judge."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from medvision.config.classification import PatchModelConfig
+from medvision.models.patch_encoder import PatchEncoder
+from medvision.preprocessing.patch_views import crop_patches, orthogonal_views, resized_cubes
+
+
+class PatchClassifier(nn.Module):
+    """A pretrained encoder and a linear head on its features.
+
+    Patches are (N, D, H, W) with values in 0..1, in slice, row, column order.
+    """
+
+    def __init__(self, encoder: PatchEncoder, settings: PatchModelConfig, crop_vox: int | None) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(encoder.n_features, 1)
+        self._settings = settings
+        self._crop_vox = crop_vox
+
+    @classmethod
+    def initialised(cls, settings: PatchModelConfig, crop_vox: int | None) -> Self:
+        """A new network with the configuration's initial weights; random ones from torch's global generator.
+
+        Raises:
+            ConfigError: an unknown backbone, or one that cannot be made 3D in the way asked for.
+            ModelError: the weights cannot be found, read or trusted, or belong to another architecture.
+        """
+        encoder = PatchEncoder(settings.backbone, settings.weights, settings.dims, stages=settings.stages)
+        return cls(encoder.eval(), settings, crop_vox)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """(N, D, H, W) → (N,) logits."""
+        logits: Tensor = self.head(self.encoder(self.look(patches)))
+        return logits[:, 0]
+
+    def look(self, patches: Tensor, shift_vox: Tensor | None = None) -> Tensor:
+        """What the encoder sees of patches, their centres moved by (N, 3) voxels."""
+        size_vox = self._crop_vox or min(patches.shape[1:])
+        cubes = crop_patches(patches, size_vox, shift_vox)
+        if self.encoder.is_3d:
+            return resized_cubes(cubes, self._settings.size_px)
+        views = orthogonal_views(cubes, self._settings.size_px)
+        return views[:, :1] if self._settings.dims == "2d" else views
+
+    @torch.no_grad()
+    def set_head(self, weight: Tensor, bias: float) -> None:
+        """Take over a head that was fitted outside; weight (n_features,)."""
+        self.head.weight.copy_(weight[None])
+        self.head.bias.fill_(bias)

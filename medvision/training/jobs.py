@@ -1,0 +1,26 @@
+"""The training that belongs to a configuration."""
+
+from __future__ import annotations
+
+from medvision.config.detection import DetectionConfig
+from medvision.config.jobs import JobConfig
+from medvision.training.result import TrainResult
+
+
+def run_job(config: JobConfig, *, resume: bool = False) -> TrainResult:
+    """Train what the configuration describes.
+
+    Args:
+        config: any kind of training.
+        resume: go on after an interruption; a short training just starts again.
+
+    Raises:
+        MedvisionError: as the training itself says.
+    """
+    if isinstance(config, DetectionConfig):
+        from medvision.training import detection
+
+        return detection.train(config, resume=resume)
+    from medvision.training import patch_classification
+
+    return patch_classification.train(config)
