@@ -66,10 +66,15 @@ def _of_numbers(
     places = np.unique(both)
     if len(places) <= BARS:
         shares = [np.mean(side[:, None] == places, axis=0) for side in (reference, current)]
-        return [f"{place:.4g}" for place in places], shares
+        return [_digits(place, 4) for place in places], shares
     edges = np.linspace(places[0], places[-1], BARS + 1)
     shares = [np.histogram(side, edges)[0] / len(side) for side in (reference, current)]
-    return [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)], shares
+    return [f"{_digits(low, 3)} to {_digits(high, 3)}" for low, high in pairwise(edges)], shares
+
+
+def _digits(value: float, digits: int) -> str:
+    """With so many significant digits, never with an exponent."""
+    return f"{float(f'{value:.{digits}g}'):g}"
 
 
 def _of_words(reference: list[str], current: list[str]) -> tuple[list[str], list[NDArray[np.float64]]]:

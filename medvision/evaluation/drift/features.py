@@ -69,6 +69,7 @@ FEATURES = (
     Feature(
         "intensity", "Intensity", "HU", "distribution", ("intensity",), tuple(INTENSITY_EDGES_HU.tolist())
     ),
+    _number("soft_tissue_hu", "Soft tissue", "HU"),
     _number("lung_volume_ml", "Lung volume", "ml"),
     _number("findings", "Findings a scan", ""),
     Feature("scores", "Candidate scores", "", "distribution", ("scores",), tuple(SCORE_EDGES.tolist())),

@@ -11,25 +11,29 @@ from medvision.geometry import spacing_mm
 from medvision.preprocessing.lungs import find_lungs
 from medvision.volumes import Scan
 
-INTENSITY_STRIDE = 3
+STRIDE = 3
+"""Every third voxel along each axis is enough for a histogram."""
+
 LUNG_GRID_MM = 5.0
 """The lungs' volume changes by a few per cent on so coarse a grid, by the same in every scan."""
 
 NOISE_SLICES = 16
 WINDOW_VOX = 7
-SOFT_TISSUE_HU = (0.0, 120.0)
+SOFT_TISSUE_HU = (-20.0, 120.0)
 QUIET_SHARE = 0.25
 """The quieter quarter of the windows holds no edges of vessels and organs."""
 
-MIN_WINDOWS = 200
+MIN_WINDOWS = MIN_TISSUE_VOX = 200
 
 
 def measure_pixels(scan: Scan) -> dict[str, Value]:
-    """Intensity histogram, noise and lung volume, as far as they can be measured."""
+    """Intensity histogram, soft tissue, noise and lung volume, as far as they can be measured."""
     hu = np.asarray(scan.volume.array)
     values: dict[str, Value] = {}
     if (intensity := intensity_shares(hu)) is not None:
         values["intensity"] = intensity
+    if (tissue := soft_tissue_hu(hu)) is not None:
+        values["soft_tissue_hu"] = tissue
     if (noise := noise_hu(hu)) is not None:
         values["noise_measured_hu"] = noise
     if (lungs := lung_volume_ml(scan)) is not None:
@@ -38,10 +42,21 @@ def measure_pixels(scan: Scan) -> dict[str, Value]:
 
 
 def intensity_shares(hu: NDArray[np.int16]) -> NDArray[np.float64] | None:
-    """Share of every third voxel (along each axis) in each bin of `INTENSITY_EDGES_HU`; None without any."""
-    sample = hu[(slice(None, None, INTENSITY_STRIDE),) * 3]
-    counts = np.histogram(sample, INTENSITY_EDGES_HU)[0]
+    """Share of the voxels in each bin of `INTENSITY_EDGES_HU`; None where there are none."""
+    counts = np.histogram(_sample(hu), INTENSITY_EDGES_HU)[0]
     return counts / counts.sum() if counts.any() else None
+
+
+def soft_tissue_hu(hu: NDArray[np.int16]) -> float | None:
+    """Median HU of muscle, blood and organs; moves with the scanner's calibration, which histograms hide."""
+    sample = _sample(hu)
+    low, high = SOFT_TISSUE_HU
+    tissue = sample[(sample > low) & (sample < high)]
+    return float(np.median(tissue)) if tissue.size >= MIN_TISSUE_VOX else None
+
+
+def _sample(hu: NDArray[np.int16]) -> NDArray[np.int16]:
+    return hu[(slice(None, None, STRIDE),) * 3]
 
 
 def noise_hu(hu: NDArray[np.int16]) -> float | None:

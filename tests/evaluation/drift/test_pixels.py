@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medvision.evaluation.drift.features import INTENSITY_EDGES_HU
-from medvision.evaluation.drift.pixels import intensity_shares, measure_pixels, noise_hu
+from medvision.evaluation.drift.pixels import intensity_shares, measure_pixels, noise_hu, soft_tissue_hu
 from medvision.volumes import Scan
 from tests.preprocessing.bodies import LEFT_LUNG, RIGHT_LUNG, body
 
@@ -33,6 +33,11 @@ def test_intensity_counts_tissue_and_lung_but_no_air_around():
     shares = intensity_shares(np.broadcast_to(planes[:, None, None], (18, 6, 6)))
     assert shares[np.searchsorted(INTENSITY_EDGES_HU, -850) - 1] == pytest.approx(2 / 3)
     assert shares[np.searchsorted(INTENSITY_EDGES_HU, 40, side="right") - 1] == pytest.approx(1 / 3)
+
+
+def test_soft_tissue_follows_the_scanners_calibration():
+    hu = np.random.default_rng(0).normal(40, 15, (30, 30, 30)).astype(np.int16)
+    assert soft_tissue_hu(hu + np.int16(12)) - soft_tissue_hu(hu) == pytest.approx(12, abs=1)
 
 
 def test_nothing_is_made_up_where_there_is_only_air():
