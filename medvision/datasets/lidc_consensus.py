@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,46 +81,48 @@ def consensus_volume_mm3(nodule: Nodule, frame: Frame, level: float = HALF) -> f
     Raises:
         DataError: a level out of bounds.
     """
-    levels = sorted({piece.outline.z_mm for pieces in _by_reader(nodule) for piece in pieces})
-    agreed = count_votes(nodule, lambda outline: levels.index(outline.z_mm)).agreed(level)
-    return float(np.count_nonzero(agreed)) * frame.voxel_mm3
+    return float(np.count_nonzero(count_votes(nodule).agreed(level))) * frame.voxel_mm3
 
 
-def count_votes(nodule: Nodule, index: Callable[[Outline], int]) -> Votes:
+def count_votes(nodule: Nodule, index: Callable[[Outline], int] | None = None) -> Votes:
     """Paint every reader's outlines into one box.
 
     Args:
         nodule: what to paint.
-        index: which slice an outline lies on.
+        index: which slice an outline lies on; by default the slices that bear outlines are counted from 0.
     """
-    readers = [[(index(piece.outline), piece) for piece in pieces] for pieces in _by_reader(nodule)]
-    corners, ends = zip(*(_span(at, piece) for pieces in readers for at, piece in pieces), strict=True)
-    corner = np.min(corners, axis=0)
-    counts = np.zeros(np.max(ends, axis=0) - corner, dtype=np.uint8)
+    voters = by_reader(nodule.places)
+    slices = [[piece for place in places for piece in slice_masks(place.mark)] for places in voters]
+    index = index or _rank(piece.outline.z_mm for pieces in slices for piece in pieces)
+    readers = [[_Patch(index(piece.outline), piece) for piece in pieces] for pieces in slices]
+    patches = [patch for pieces in readers for patch in pieces]
+    corner = np.min([patch.start for patch in patches], axis=0)
+    counts = np.zeros(np.max([patch.end for patch in patches], axis=0) - corner, dtype=np.uint8)
     for pieces in readers:
         counts += _paint(pieces, corner, counts.shape)
     first, row, column = corner.tolist()
     return Votes((first, row, column), counts, len(readers))
 
 
-def _by_reader(nodule: Nodule) -> list[list[SliceMask]]:
-    return [
-        [piece for place in places for piece in slice_masks(place.mark)]
-        for places in by_reader(nodule.places)
-    ]
+class _Patch:
+    """A slice's mask and where it starts and ends: slice, row, column."""
+
+    def __init__(self, at: int, piece: SliceMask) -> None:
+        column, row = piece.corner_px
+        height, width = piece.mask.shape
+        self.start, self.end = (at, row, column), (at + 1, row + height, column + width)
+        self.mask = piece.mask
 
 
-def _span(at: int, piece: SliceMask) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    column, row = piece.corner_px
-    start = np.array([at, row, column])
-    return start, start + np.array([1, *piece.mask.shape])
+def _rank(levels_mm: Iterable[float]) -> Callable[[Outline], int]:
+    order = {z_mm: rank for rank, z_mm in enumerate(sorted(set(levels_mm)))}
+    return lambda outline: order[outline.z_mm]
 
 
-def _paint(
-    pieces: Sequence[tuple[int, SliceMask]], corner: NDArray[np.int64], shape: tuple[int, ...]
-) -> Mask:
+def _paint(patches: Sequence[_Patch], corner: NDArray[np.int64], shape: tuple[int, ...]) -> Mask:
     mask = np.zeros(shape, dtype=bool)
-    for at, piece in pieces:
-        start, end = (part - corner for part in _span(at, piece))
-        mask[start[0], start[1] : end[1], start[2] : end[2]] |= piece.mask
+    for patch in patches:
+        at, top, left = patch.start - corner
+        _, bottom, right = patch.end - corner
+        mask[at, top:bottom, left:right] |= patch.mask
     return mask

@@ -102,7 +102,7 @@ def test_luna16_halves_from_the_last_mark_to_the_first():
 ratings = st.lists(st.integers(1, 5), min_size=3, max_size=4)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(ratings)
 def test_ratings_are_medians(values):
     (found,) = agree(*[mark(reader, malignancy=value) for reader, value in enumerate(values)])
@@ -159,7 +159,7 @@ def places(*marks):
 boxes = st.tuples(st.integers(0, 3), st.integers(0, 40), st.integers(0, 40), st.integers(2, 8))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(st.lists(boxes, max_size=8))
 def test_clusters_part_the_marks_whatever_their_order(drawn):
     marks = [mark(reader, left, top, size) for reader, left, top, size in drawn]
