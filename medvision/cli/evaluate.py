@@ -39,9 +39,12 @@ if TYPE_CHECKING:
     metavar="N",
     help="Resamplings of the scans for 95 % intervals, such as 1000.",
 )
+@click.option(
+    "--model", metavar="MODEL", help="The model that predicted: tells which of the scans it was trained on."
+)
 @options.seed
 @options.common
-def evaluate(
+def evaluate(  # noqa: PLR0913  one argument an option
     predictions: Path,
     annotations: Path,
     excluded: Path | None,
@@ -49,6 +52,7 @@ def evaluate(
     out: Path,
     bootstrap: int,
     seed: int,
+    model: str | None,
     *,
     as_json: bool,
 ) -> None:
@@ -59,13 +63,28 @@ def evaluate(
     from medvision.evaluation.luna16 import evaluate as evaluate_luna16
 
     result = evaluate_luna16(
-        predictions, annotations, seriesuids, out, excluded=excluded, bootstrap=bootstrap, seed=seed
+        predictions,
+        annotations,
+        seriesuids,
+        out,
+        excluded=excluded,
+        bootstrap=bootstrap,
+        seed=seed,
+        model=_resolve(model),
     )
     lines = [
         f"{rate:6g} false positives a scan: sensitivity {sensitivity:.3f}"
         for rate, sensitivity in zip(result.fp_per_scan, result.sensitivity, strict=True)
     ]
     show(result.to_dict(), [*lines, _describe_cpm(result), f"written to {out}"], as_json=as_json)
+
+
+def _resolve(model: str | None) -> Path | None:
+    if model is None:
+        return None
+    from medvision.tracking import resolve_model
+
+    return resolve_model(model)
 
 
 def _describe_cpm(result: FrocResult) -> str:

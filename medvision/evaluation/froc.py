@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from medvision.errors import DataError
 from medvision.evaluation.bootstrap import FrocBand, bootstrap_curves, mean_and_interval
 from medvision.evaluation.curve import FP_PER_SCAN, Events, FrocCurve
 from medvision.evaluation.matching import MAX_MARKS_PER_SCAN, Lesions, Marks, Matching, match
+from medvision.evaluation.training_overlap import TrainingOverlap
 from medvision.findings import Annotation, Candidate
 
 
@@ -33,6 +34,7 @@ class FrocResult:
         curve: all corner points.
         matching: what became of every nodule and every mark.
         band: mean and interval over bootstrapped cohorts; None without bootstrap.
+        training_overlap: which scans the model had seen; None where it is not known.
     """
 
     fp_per_scan: tuple[float, ...]
@@ -49,6 +51,7 @@ class FrocResult:
     curve: FrocCurve
     matching: Matching
     band: FrocBand | None = None
+    training_overlap: TrainingOverlap | None = None
 
     @property
     def sensitivity_mean(self) -> tuple[float, ...] | None:
@@ -82,12 +85,16 @@ class FrocResult:
 
     def to_dict(self) -> dict[str, object]:
         """The content of `froc.json`."""
-        names = [name for name in self.__dataclass_fields__ if name not in ("curve", "matching", "band")]
+        inside = ("curve", "matching", "band", "training_overlap")
+        names = [name for name in self.__dataclass_fields__ if name not in inside]
         document = {name: _plain(getattr(self, name)) for name in names}
         if self.cpm_interval is not None:
             for name in ("sensitivity_mean", "sensitivity_lower", "sensitivity_upper"):
                 document[name] = _plain(getattr(self, name))
             document |= dict(zip(("cpm_mean", "cpm_lower", "cpm_upper"), self.cpm_interval, strict=True))
+        if self.training_overlap is not None:
+            overlap = asdict(self.training_overlap)
+            document["training_overlap"] = {name: _plain(value) for name, value in overlap.items()}
         return document
 
     def _at(self, values: np.typing.NDArray[np.float64]) -> tuple[float, ...]:

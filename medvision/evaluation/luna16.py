@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from medvision.errors import DataError
 from medvision.evaluation.froc import FrocResult, froc_of_arrays
 from medvision.evaluation.matching import Lesions, Marks
 from medvision.evaluation.series_list import read_series_uids
+from medvision.evaluation.training_overlap import overlap_with_training
 from medvision.files import make_folder, write_text, write_whole
 
 logger = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ def evaluate(
     excluded: Path | None = None,
     bootstrap: int = 0,
     seed: int = 0,
+    model: Path | None = None,
 ) -> FrocResult:
     """Evaluate a submission by the LUNA16 rules.
 
@@ -42,8 +45,11 @@ def evaluate(
         excluded: CSV as annotations; findings that count neither way.
         bootstrap: cohorts to draw for the intervals; 0: no intervals.
         seed: of the drawing.
+        model: directory of the model that made the predictions, to tell which scans it had seen; None: as a
+            `run.json` beside the predictions says.
 
     Raises:
+        ModelError: the model cannot be read.
         ContractError: a table breaks its contract, naming file, line, column and value.
         DataError: no scan, no nodule in any scan, or predictions of other scans only.
         OutputError: the folder cannot be written.
@@ -51,6 +57,7 @@ def evaluate(
     if out is not None:
         make_folder(out)
     index = {uid: number for number, uid in enumerate(read_series_uids(seriesuids))}
+    overlap = overlap_with_training(tuple(index), predictions, model)
     marks = _read_marks(predictions, index)
     result = froc_of_arrays(
         marks,
@@ -60,6 +67,7 @@ def evaluate(
         bootstrap=bootstrap,
         seed=seed,
     )
+    result = replace(result, training_overlap=overlap)
     if not result.true_positives and _look_like_voxels(marks):
         logger.warning(
             "%s: no mark hits; are its coordinates voxel indices? They must be LPS mm", predictions

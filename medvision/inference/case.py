@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import os
 import time
 from collections.abc import Collection, Sequence
@@ -15,10 +16,14 @@ from medvision.files import write_text
 from medvision.findings import Candidate, Measurement
 from medvision.inference.predictor import Predictor
 from medvision.measurement.nodule import measure
+from medvision.models.leakage import LeakageGuard
+from medvision.preprocessing.fingerprint import fingerprint
 from medvision.reporting.build import build_report, read_report
 from medvision.reporting.case import write_case
-from medvision.reporting.report import Lineage, ModelRecord, OperatingPoint, Report
+from medvision.reporting.report import Lineage, ModelRecord, OperatingPoint, Report, TrainingOverlap
 from medvision.volumes import LungMask, Scan
+
+logger = logging.getLogger(__name__)
 
 CANDIDATES = "candidates.csv"
 REPORT = "report.json"
@@ -41,6 +46,7 @@ class CaseSettings:
         config_sha256: hash of all of it.
         versions: package to version.
         runs: MLflow run IDs by task.
+        guard: knows whom the model has seen.
     """
 
     model: ModelRecord
@@ -49,6 +55,7 @@ class CaseSettings:
     config_sha256: str
     versions: dict[str, str]
     runs: dict[str, str]
+    guard: LeakageGuard
 
 
 def finished_report(folder: Path, settings: CaseSettings) -> Report | None:
@@ -92,12 +99,24 @@ def process_case(
             device=predictor.device,
         ),
         pseudonym_key=os.environ.get(PSEUDONYM_KEY, ""),
+        seen=look_for_overlap(scan, settings.guard),
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / CANDIDATES, candidates_csv(scan.name, detection.candidates))
     write_case(folder, report, scan, detection.lungs, detection.heat_map, settings.formats)
     stages = detection.seconds | {"measurement": measured - start, "report": time.perf_counter() - measured}
     return report, stages
+
+
+def look_for_overlap(scan: Scan, guard: LeakageGuard) -> list[TrainingOverlap] | None:
+    """How the model knows a scan; None where that cannot be told."""
+    patient = scan.patient_id or scan.series_instance_uid  # as training keeps a patient without an ID
+    seen = guard.seen(scan.series_instance_uid, patient, fingerprint(scan.volume))
+    for way in seen:
+        logger.warning("series %s is known to the model (%s): no test of it", scan.name, way.words)
+    if not seen and not guard.can_tell:
+        return None
+    return [TrainingOverlap(part=way.part, kind=way.kind) for way in seen]
 
 
 def measure_findings(

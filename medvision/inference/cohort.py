@@ -35,6 +35,7 @@ from medvision.inference.operating_point import choose_operating_point
 from medvision.inference.predictor import Predictor
 from medvision.inference.run_record import RunRecord, installed_versions, settings_sha256
 from medvision.inference.selection import Selection, describe, select
+from medvision.models.leakage import LeakageGuard
 from medvision.prefetch import prefetch
 from medvision.progress import track
 from medvision.reporting.report import ModelRecord, Report
@@ -70,6 +71,7 @@ class _Progress:
     stages: Stages = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
     rejected: dict[str, SeriesRow] = field(default_factory=dict)
+    seen: dict[str, list[str]] = field(default_factory=lambda: {"training": [], "validation": []})
     known: HeaderIndex = field(default_factory=lambda: HeaderIndex(None))
 
     @property
@@ -138,7 +140,9 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         for source, future in track(ready, "infer", len(selection.chosen)):
             _process(source, future, out, predictor, settings, progress)
     _write_tables(out, selection, progress)
-    record.finish(predictor, settings, progress.counts, progress.stages, progress.exit_code)
+    record.finish(
+        predictor, settings, progress.counts, progress.stages, progress.exit_code, seen=progress.seen
+    )
     return InferResult(progress.exit_code, progress.counts, out / "worklist.html")
 
 
@@ -189,13 +193,15 @@ def _settings(
     point = choose_operating_point(card, fp_per_scan=fp_per_scan, threshold=threshold)
     model = ModelRecord(name=card.name, version=card.version, sha256=card.weights_sha256)
     versions = installed_versions()
+    guard = LeakageGuard(card.training)
     return CaseSettings(
         model=model,
         operating_point=point,
         formats=tuple(sorted(formats)),
-        config_sha256=settings_sha256(card, point, formats, versions),
+        config_sha256=settings_sha256(card, point, formats, versions, can_tell_overlap=guard.can_tell),
         versions=versions,
         runs={"train": card.training.run_id} if card.training.run_id else {},
+        guard=guard,
     )
 
 
@@ -253,6 +259,8 @@ def _analyse(
 
 def _note_report(report: Report, formats: Collection[str], progress: _Progress) -> None:
     progress.counts["findings"] += len(report.findings)
+    for overlap in report.model.training_overlap or ():
+        progress.seen[overlap.part].append(report.series.name)
     page = "report.html" if "html" in formats else "report.json"
     progress.rows.append(row_from_report(report, page=page))
 

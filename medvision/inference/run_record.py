@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +16,7 @@ from medvision.inference.case import CaseSettings
 from medvision.inference.predictor import Predictor
 from medvision.models.directory import ModelCard
 from medvision.reporting.report import OperatingPoint
-from medvision.reporting.run import RunDocument, write_run
+from medvision.reporting.run import RunDocument, SeenInTraining, write_run
 
 PACKAGES = ("medvision", "torch", "monai", "numpy", "scipy", "scikit-image", "pydicom", "highdicom")
 """Whose version can change a result."""
@@ -34,10 +34,17 @@ def installed_versions() -> dict[str, str]:
 
 
 def settings_sha256(
-    card: ModelCard, point: OperatingPoint, formats: Collection[str], versions: Mapping[str, str]
+    card: ModelCard,
+    point: OperatingPoint,
+    formats: Collection[str],
+    versions: Mapping[str, str],
+    *,
+    can_tell_overlap: bool = True,
 ) -> str:
     """Hash of everything beside the scan that a case's files depend on."""
     parts = [card.model_dump(mode="json"), point.model_dump(mode="json"), sorted(formats), dict(versions)]
+    if not can_tell_overlap:
+        parts.append("overlap with the training is not told")
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -60,8 +67,10 @@ class RunRecord:
         counts: Mapping[str, int],
         seconds: Mapping[str, float],
         exit_code: int,
+        *,
+        seen: Mapping[str, Sequence[str]],
     ) -> None:
-        """Write `run.json`."""
+        """Write `run.json`; `seen` names the Series that the model knows, a part of its training."""
         ended = datetime.now(UTC)
         stages = {stage: round(value, 3) for stage, value in seconds.items()}
         document = RunDocument(
@@ -75,5 +84,10 @@ class RunRecord:
             started=self.started.replace(microsecond=0),
             ended=ended.replace(microsecond=0),
             exit_code=exit_code,
+            training_overlap=SeenInTraining(
+                checked=settings.guard.can_tell,
+                training=tuple(seen["training"]),
+                validation=tuple(seen["validation"]),
+            ),
         )
         write_run(self.out / "run.json", document)

@@ -18,12 +18,14 @@ from medvision.geometry import lps_to_voxel, spacing_mm
 from medvision.reporting.report import (
     CheckRecord,
     FindingRecord,
+    JudgingModel,
     Lineage,
     ModelRecord,
     OperatingPoint,
     QualityRecord,
     Report,
     SeriesRecord,
+    TrainingOverlap,
 )
 from medvision.volumes import Scan
 
@@ -39,6 +41,7 @@ def build_report(
     operating_point: OperatingPoint,
     lineage: Lineage,
     pseudonym_key: str = "",
+    seen: Sequence[TrainingOverlap] | None = None,
 ) -> Report:
     """Put a case together.
 
@@ -49,17 +52,51 @@ def build_report(
         operating_point: above which probability candidates were reported.
         lineage: what the result came from.
         pseudonym_key: secret that makes one patient's references the same in all studies; see `pseudonym`.
+        seen: how the model knows this scan; None where that cannot be told.
     """
     ranked = sorted(findings, key=lambda pair: (-pair[0].probability, pair[0].center_lps_mm))
     return Report(
         series=_series(scan, pseudonym_key),
-        quality=QualityRecord(
-            verdict=scan.verdict, checks=tuple(CheckRecord(**asdict(check)) for check in scan.checks)
-        ),
-        model=model,
+        quality=_quality(scan, seen or ()),
+        model=_judging(model, seen),
         operating_point=operating_point,
         findings=tuple(_finding(scan, rank, *pair) for rank, pair in enumerate(ranked, 1)),
         lineage=lineage,
+    )
+
+
+def _judging(model: ModelRecord, seen: Sequence[TrainingOverlap] | None) -> JudgingModel:
+    known = model.model_dump(include=set(ModelRecord.model_fields))
+    return JudgingModel(**known, training_overlap=None if seen is None else tuple(seen))
+
+
+def _quality(scan: Scan, seen: Sequence[TrainingOverlap]) -> QualityRecord:
+    checks = [CheckRecord(**asdict(check)) for check in scan.checks]
+    checks += [training_check(overlap) for overlap in seen]
+    return QualityRecord(
+        verdict="warn" if seen and scan.verdict == "ok" else scan.verdict, checks=tuple(checks)
+    )
+
+
+SEEN = {
+    "series": "this very scan",
+    "patient": "another scan of this patient",
+    "near_duplicate": "a scan with the same pixels under other identifiers",
+}
+CONSEQUENCE = {
+    "training": "The model has learnt from {}: what it says here is no test of it.",
+    "validation": "The model's operating points were chosen on {}: elsewhere it does worse than here.",
+}
+
+
+def training_check(overlap: TrainingOverlap) -> CheckRecord:
+    """Words for a scan that the model has seen before."""
+    return CheckRecord(
+        name="training data",
+        verdict="warn",
+        value=f"{overlap.part}: {overlap.kind.replace('_', ' ')}",
+        limit="a scan that the model does not know",
+        message=CONSEQUENCE[overlap.part].format(SEEN[overlap.kind]),
     )
 
 

@@ -70,6 +70,25 @@ class ModelRecord(Record):
     sha256: Sha256
 
 
+class TrainingOverlap(Record):
+    """One way in which a model knows a scan that it judges."""
+
+    part: Literal["training", "validation"] = Field(
+        description="learnt from, or chose checkpoints, operating points and calibration"
+    )
+    kind: Literal["series", "patient", "near_duplicate"] = Field(
+        description="this Series, another of this patient, or the same pixels under other identifiers"
+    )
+
+
+class JudgingModel(ModelRecord):
+    """Which model looked at it, and whether it had seen it before."""
+
+    training_overlap: tuple[TrainingOverlap, ...] | None = Field(
+        default=None, description="empty: a scan that it does not know; null: not to be told"
+    )
+
+
 class OperatingPoint(Record):
     """Above which probability a candidate is reported, and what that means."""
 
@@ -118,7 +137,7 @@ class Report(Record):
     schema_version: Literal["1.0"] = SCHEMA_VERSION
     series: SeriesRecord
     quality: QualityRecord
-    model: ModelRecord
+    model: JudgingModel
     operating_point: OperatingPoint
     findings: tuple[FindingRecord, ...]
     lineage: Lineage

@@ -11,6 +11,14 @@ from medvision.files import write_text
 from medvision.reporting.report import ModelRecord, OperatingPoint, Record, Sha256
 
 
+class SeenInTraining(Record):
+    """Which Series of a run the model had seen before."""
+
+    checked: bool = Field(description="False where the key of the hashed identifiers was not given")
+    training: tuple[str, ...] = Field(description="names of Series that it has learnt from")
+    validation: tuple[str, ...] = Field(description="names of Series that chose its operating points")
+
+
 class RunDocument(Record):
     """What ran, with what, for how long, and how it ended."""
 
@@ -25,6 +33,7 @@ class RunDocument(Record):
     started: AwareDatetime
     ended: AwareDatetime
     exit_code: int = Field(ge=0, le=4)
+    training_overlap: SeenInTraining | None = None
 
 
 def write_run(path: Path, document: RunDocument) -> None:

@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from medvision.config.base import config_sha256
 from medvision.config.detection import DetectionConfig
 from medvision.models.directory import TrainingRecord
+from medvision.models.leakage import hash_all, key_id, read_key
 from medvision.training.volumes import TrainingVolume
 
 
-def keyed_hash(salt: str, identifier: str) -> str:
-    """HMAC-SHA-256 of an identifier: the same patient is recognised, an unknown one is not revealed."""
-    return hmac.new(bytes.fromhex(salt), identifier.encode(), hashlib.sha256).hexdigest()[:32]
-
-
 def describe_training(
-    volumes: Sequence[TrainingVolume], config: DetectionConfig, run_id: str | None
+    volumes: Sequence[TrainingVolume],
+    config: DetectionConfig,
+    run_id: str | None,
+    validation: Sequence[TrainingVolume] = (),
 ) -> TrainingRecord:
-    """Counts, ranges and hashes of the patients that were learnt from."""
-    salt = secrets.token_hex(16)
+    """Counts and ranges of the patients that were learnt from; hashes and fingerprints of all.
+
+    Args:
+        volumes: learnt from.
+        config: of the training.
+        run_id: MLflow run; None where nothing was recorded.
+        validation: those that chose checkpoints and operating points.
+
+    Raises:
+        ConfigError: the file of the leakage key cannot be read.
+    """
+    salt, key = secrets.token_hex(16), read_key()
     spacing = np.array([volume.spacing_mm for volume in volumes])
     low, high = spacing.min(axis=0), spacing.max(axis=0)
     return TrainingRecord(
         patients=len({volume.series.patient_id for volume in volumes}),
         nodules=sum(len(volume.radii_mm) for volume in volumes),
         salt=salt,
-        patient_hashes=_hashes(salt, (volume.series.patient_id for volume in volumes)),
-        series_hashes=_hashes(salt, (volume.series.series_instance_uid for volume in volumes)),
+        key_id=key_id(key),
+        patient_hashes=_patients(volumes, salt, key),
+        series_hashes=_series(volumes, salt, key),
+        fingerprints=_fingerprints(volumes),
+        validation_patient_hashes=_patients(validation, salt, key),
+        validation_series_hashes=_series(validation, salt, key),
+        validation_fingerprints=_fingerprints(validation),
         spacing_mm=tuple((float(a), float(b)) for a, b in zip(low, high, strict=True)),
         manufacturers=_values(volumes, "Manufacturer"),
         kernels=_values(volumes, "ConvolutionKernel"),
@@ -41,8 +53,16 @@ def describe_training(
     )
 
 
-def _hashes(salt: str, identifiers: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted({keyed_hash(salt, identifier) for identifier in identifiers}))
+def _patients(volumes: Sequence[TrainingVolume], salt: str, key: bytes) -> tuple[str, ...]:
+    return hash_all(salt, (volume.series.patient_id for volume in volumes), key)
+
+
+def _series(volumes: Sequence[TrainingVolume], salt: str, key: bytes) -> tuple[str, ...]:
+    return hash_all(salt, (volume.series.series_instance_uid for volume in volumes), key)
+
+
+def _fingerprints(volumes: Sequence[TrainingVolume]) -> tuple[str, ...]:
+    return tuple(sorted({volume.fingerprint for volume in volumes} - {""}))
 
 
 def _values(volumes: Sequence[TrainingVolume], keyword: str) -> tuple[str, ...]:

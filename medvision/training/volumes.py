@@ -21,6 +21,7 @@ from medvision.datasets.labelled import LabelledSeries
 from medvision.files import make_folder
 from medvision.geometry import lps_to_voxel, spacing_mm, voxel_to_lps
 from medvision.inference.proposals import LungBox, lung_box
+from medvision.preprocessing.fingerprint import fingerprint
 from medvision.preprocessing.resample import Isotropic
 from medvision.progress import track
 from medvision.training.voxels import to_disk
@@ -41,6 +42,7 @@ class TrainingVolume:
         radii_mm: (N,).
         spacing_mm: of the original Volume.
         attributes: DICOM attributes that the model card reports.
+        fingerprint: of the original Volume; tells the same scan under other identifiers.
     """
 
     series: LabelledSeries
@@ -50,6 +52,7 @@ class TrainingVolume:
     radii_mm: NDArray[np.float64]
     spacing_mm: tuple[float, float, float]
     attributes: dict[str, str]
+    fingerprint: str = ""
 
     def random_lung_voxel(self, random: np.random.Generator) -> NDArray[np.int64]:
         """A voxel of the isotropic grid in the lungs; every lung voxel is as likely."""
@@ -113,4 +116,5 @@ def prepare_one(series: LabelledSeries, scan: Scan, voxel_mm: float) -> Training
         radii_mm=radii,
         spacing_mm=spacing_mm(scan.volume.affine),
         attributes=dict(scan.attributes),
+        fingerprint=fingerprint(scan.volume),
     )
