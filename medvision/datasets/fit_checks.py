@@ -54,7 +54,7 @@ class Fit:
         marks: what was looked at.
         given: right as given, LPS mm.
         mirrored: right with x and y negated, as RAS coordinates would be.
-        as_index: right when read as column, row and slice.
+        as_index: right when read as voxel indices, in either order.
     """
 
     marks: tuple[Annotation, ...]
@@ -96,7 +96,7 @@ def fit_grid(marks: Sequence[Annotation], grid: VolumeGrid) -> Fit:
         tuple(marks),
         _in_grid(points, grid),
         _in_grid(points * _RAS_TO_LPS, grid),
-        _in_index_range(points, grid),
+        _in_index_range(points, grid) | _in_index_range(points[:, ::-1], grid),
     )
 
 
@@ -141,8 +141,8 @@ def _judge(fit: Fit, source: Path, where: str) -> None:
         )
     if _explains(fit.as_index, fit.given):
         raise DataError(
-            f"{message}; they look like voxel indices (column, row, slice), but millimetres in LPS are "
-            "needed: apply the scan's affine"
+            f"{message}; they look like voxel indices, but millimetres in LPS are needed: "
+            "apply the scan's affine"
         )
     logger.warning("%s", message)
 
@@ -179,7 +179,7 @@ def _in_grid(points: NDArray[np.float64], grid: VolumeGrid) -> Right:
 
 
 def _in_index_range(points: NDArray[np.float64], grid: VolumeGrid) -> Right:
-    """Indices are not negative and below the shape; tables have them as column, row, slice."""
+    """Whether they are column, row and slice of a voxel."""
     return np.asarray(np.all((points >= 0) & (points < np.array(grid.shape[::-1])), axis=1))
 
 
