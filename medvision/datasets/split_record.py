@@ -1,16 +1,16 @@
 """`split.json`: who was learnt from and who was held out, without saying who they are.
 
 It lies in the model directory, so that a later run can take up the same split and an auditor can check it.
+Identifiers are hashed as in the model's card: under a salt that stands in the file and, where there is one, a
+secret key that does not.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -52,37 +52,48 @@ class SplitRecord:
     Attributes:
         parts: name of a part, such as "training" → its hashed patients and series.
         how: how the split was made: seed, fraction, stratification.
-        salt: key of the hashes.
+        salt: of the hashes, hexadecimal.
+        key_id: tells which secret key the hashes need; empty for none.
         schema_version: of the file.
     """
 
     parts: Mapping[str, PartRecord]
-    how: Mapping[str, object] = field(default_factory=dict)
-    salt: str = ""
+    how: Mapping[str, object]
+    salt: str
+    key_id: str = ""
     schema_version: str = SCHEMA_VERSION
-
-    def part_of(self, patient_id: str) -> str | None:
-        """The part that a patient was in; None for one that the split does not know."""
-        hashed = _hash(self.salt, patient_id)
-        return next((name for name, part in self.parts.items() if hashed in part.patients), None)
 
 
 def record_split(
-    parts: Mapping[str, Sequence[Identified]], how: Mapping[str, object] | None = None, salt: str = ""
+    parts: Mapping[str, Sequence[Identified]],
+    how: Mapping[str, object] | None = None,
+    *,
+    salt: str = "",
+    key: bytes = b"",
 ) -> SplitRecord:
     """Describe a split.
 
     Args:
         parts: name → its series.
         how: seed, fraction and whatever else says how it came about.
-        salt: hexadecimal key of the hashes; a fresh one where empty.
+        salt: hexadecimal; a fresh one where empty.
+        key: secret key of the hashes; without one, who holds the file can try identifiers.
 
     Raises:
         DataError: two parts share a patient.
     """
+    from medvision.models.leakage import hash_all, key_id  # half a second, paid by who writes a split
+
     check_no_leakage(*parts.values())
     salt = salt or secrets.token_hex(16)
-    return SplitRecord({name: _part(salt, part) for name, part in parts.items()}, dict(how or {}), salt)
+    records = {
+        name: PartRecord(
+            hash_all(salt, (item.patient_id for item in items), key),
+            hash_all(salt, (item.series_instance_uid for item in items), key),
+        )
+        for name, items in parts.items()
+    }
+    return SplitRecord(records, dict(how or {}), salt, key_id(key))
 
 
 def write_split(path: Path, record: SplitRecord) -> None:
@@ -102,34 +113,41 @@ def read_split(path: Path) -> SplitRecord:
             name: PartRecord(tuple(part["patients"]), tuple(part["series"]))
             for name, part in known["parts"].items()
         }
-        return SplitRecord(parts, known["how"], bytes.fromhex(known["salt"]).hex(), known["schema_version"])
+        salt = bytes.fromhex(known["salt"]).hex()
+        return SplitRecord(parts, known["how"], salt, known["key_id"], known["schema_version"])
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} is no split: {error}; give the {SPLIT} of a model that medvision trained"
         ) from error
 
 
-def apply_split(record: SplitRecord, items: Sequence[T]) -> tuple[dict[str, list[T]], list[T]]:
+def apply_split(
+    record: SplitRecord, items: Sequence[T], *, key: bytes = b""
+) -> tuple[dict[str, list[T]], list[T]]:
     """Part a cohort as before.
+
+    Args:
+        record: from `read_split`.
+        items: of the patients to part.
+        key: the secret key under which the record was written, if any.
 
     Returns:
         Name → items of each part, in their order; and the items of patients that the split does not know.
+
+    Raises:
+        DataError: the split was written under another key.
     """
+    from medvision.models.leakage import key_id, keyed_hash
+
+    if record.key_id != key_id(key):
+        raise DataError(
+            f"the split was written under key {record.key_id or '(none)'}, but "
+            f"{key_id(key) or 'none'} is given; set the leakage key that the training had"
+        )
     parts: dict[str, list[T]] = {name: [] for name in record.parts}
     known = {patient: name for name, part in record.parts.items() for patient in part.patients}
     unknown: list[T] = []
     for item in items:
-        name = known.get(_hash(record.salt, item.patient_id))
+        name = known.get(keyed_hash(record.salt, item.patient_id, key))
         (unknown if name is None else parts[name]).append(item)
     return parts, unknown
-
-
-def _part(salt: str, items: Sequence[Identified]) -> PartRecord:
-    return PartRecord(
-        tuple(sorted({_hash(salt, item.patient_id) for item in items})),
-        tuple(sorted({_hash(salt, item.series_instance_uid) for item in items})),
-    )
-
-
-def _hash(salt: str, identifier: str) -> str:
-    return hmac.new(bytes.fromhex(salt), identifier.encode(), hashlib.sha256).hexdigest()[:32]

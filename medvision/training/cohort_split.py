@@ -15,6 +15,7 @@ from medvision.datasets.labelled import LabelledSeries
 from medvision.datasets.split_record import SplitRecord, apply_split, read_split, record_split
 from medvision.datasets.splits import split_by_patient
 from medvision.errors import DataError
+from medvision.models.leakage import read_key
 from medvision.training.volumes import TrainingVolume
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def split_cohorts(config: DetectionConfig) -> CohortSplit:
         "validation_fraction": config.data.validation_fraction,
         **config.data.split.model_dump(mode="json"),
     }
-    record = record_split({TRAINING: training, VALIDATION: validation}, how)
+    record = record_split({TRAINING: training, VALIDATION: validation}, how, key=read_key())
     return CohortSplit(training, validation, cohort_of, record)
 
 
@@ -147,7 +148,7 @@ def _as_before(
     path: Path, series: Sequence[LabelledSeries]
 ) -> tuple[list[LabelledSeries], list[LabelledSeries]]:
     """The split of an earlier training; patients that it does not know are learnt from."""
-    parts, unknown = apply_split(read_split(path), series)
+    parts, unknown = apply_split(read_split(path), series, key=read_key())
     training, validation = [*parts.get(TRAINING, ()), *unknown], parts.get(VALIDATION, [])
     if not training or not validation:
         raise DataError(

@@ -50,7 +50,7 @@ def test_ras_is_refused_with_what_to_do():
 @pytest.mark.parametrize("order", [1, -1])
 def test_voxel_indices_are_refused_with_what_to_do(order):
     index = np.rint(RANDOM.uniform(0.2, 0.8, (12, 3)) * SHAPE)[:, ::order]
-    with pytest.raises(DataError, match=r"they look like voxel indices .*apply the scan's affine"):
+    with pytest.raises(DataError, match=r"they look like voxel indices.*apply the scan's affine"):
         check_fit([series(index)], TABLE)
 
 

@@ -101,6 +101,7 @@ def test_the_model_directory_is_complete(trained):
         "model.yaml",
         "weights.safetensors",
         "evaluation",
+        "split.json",
     }
     assert card.proposals == config.proposals
     assert [point.fp_per_scan for point in card.operating_points] == [0.125, 0.25, 0.5, 1, 2, 4, 8]
@@ -110,7 +111,7 @@ def test_the_model_directory_is_complete(trained):
 
 
 def test_no_patient_is_named_in_the_card(trained):
-    text = (trained[1].model / "model.yaml").read_text()
+    text = "".join((trained[1].model / name).read_text() for name in ("model.yaml", "split.json"))
     assert not any(f"P{number}" in text for number in range(4))
     assert "1.2.3." not in text
 
