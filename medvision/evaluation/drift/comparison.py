@@ -88,8 +88,7 @@ def compare(
     _check(limits)
     read = partial(read_cohort, pixel_scans=pixel_scans, seed=seed, threads=threads)
     cohorts = read(reference), read(current)
-    sides = [_sides_of(feature, cohorts[0].scans, cohorts[1].scans) for feature in FEATURES]
-    records = _judge(sides, limits, seed)
+    records = compare_scans(cohorts[0].scans, cohorts[1].scans, limits, seed)
     return DriftDocument(
         verdict=_verdict(records),
         limit_psi=limits.psi,
@@ -113,15 +112,21 @@ def _check(limits: Limits) -> None:
 
 
 def _sides_of(feature: Feature, reference: Sequence[ScanValues], current: Sequence[ScanValues]) -> _Sides:
-    """The values of the first source that both cohorts have."""
-    for source in feature.sources:
-        old, new = ([s.values[source] for s in scans if source in s.values] for scans in (reference, current))
-        if old and new:
-            return _Sides(feature, old, new)
-    return _Sides(feature, [], [])
+    """The values of the source that most scans of both cohorts have; of equals, the first."""
+    found = [_Sides(feature, *_values(source, reference, current)) for source in feature.sources]
+    best = max(found, key=lambda side: min(len(side.reference), len(side.current)))
+    return best if best.reference and best.current else _Sides(feature, [], [])
 
 
-def _judge(sides: Sequence[_Sides], limits: Limits, seed: int) -> tuple[FeatureRecord, ...]:
+def _values(source: str, *cohorts: Sequence[ScanValues]) -> list[list[Value]]:
+    return [[scan.values[source] for scan in cohort if source in scan.values] for cohort in cohorts]
+
+
+def compare_scans(
+    reference: Sequence[ScanValues], current: Sequence[ScanValues], limits: Limits, seed: int = 0
+) -> tuple[FeatureRecord, ...]:
+    """Compare scans whose values are known; one record a feature, in the order of `FEATURES`."""
+    sides = [_sides_of(feature, reference, current) for feature in FEATURES]
     found = [_difference(side, limits, seed) for side in sides]
     compared = [one.p_value for one in found if one is not None]
     adjusted = iter(stats.false_discovery_control(compared) if compared else ())

@@ -11,6 +11,8 @@ from medvision.dicom.store import ingest
 from medvision.errors import DataError, UsageError
 from medvision.evaluation.drift import Limits, compare
 from medvision.evaluation.drift.cohort import MOST_SCANS, read_cohort
+from medvision.evaluation.drift.comparison import compare_scans
+from medvision.evaluation.drift.features import ScanValues
 from tests.dicom.builders import Slices, body_hu, write_series
 from tests.evaluation.drift.cohorts import many, row, write_out, write_store
 
@@ -124,6 +126,15 @@ def test_a_store_and_an_out_folder_are_compared_in_what_both_know(tmp_path):
     assert known == {
         "spacing_z_mm", "spacing_xy_mm", "slice_thickness_mm", "kernel", "manufacturer", "kvp", "noise_hu",
     }  # fmt: skip
+
+
+def test_of_two_sources_the_one_counts_that_most_scans_have():
+    """A store that is half ingested anew: some scans have the check of the noise, all were measured."""
+    scans = [ScanValues(f"1.2.{i}", {"noise_measured_hu": 20.0 + i}) for i in range(20)]
+    checked = [ScanValues(scan.name, {**scan.values, "noise_checked_hu": 50.0}) for scan in scans]
+    for now, n_current in ((checked, 20), ([*checked[:6], *scans[6:]], 20)):
+        noise = next(r for r in compare_scans(checked, now, Limits()) if r.name == "noise_hu")
+        assert (noise.n_current, noise.reference[:2]) == (n_current, "50" if now is checked else "29")
 
 
 def test_rejected_series_do_not_count(tmp_path):
