@@ -252,6 +252,8 @@ def _pixel_encoding(elements: Elements, text: Texts) -> PixelEncoding | None:
     numbers = Numbers(elements)
     allocated = numbers.get("BitsAllocated", 16)
     stored = numbers.get("BitsStored", allocated)
+    if not 0 < stored <= allocated:
+        stored = allocated
     return PixelEncoding(
         transfer_syntax=elements.transfer_syntax,
         big_endian=elements.big_endian,
