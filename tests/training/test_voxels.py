@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvision.errors import OutputError
@@ -15,6 +15,7 @@ SHAPE, EDGE, FILL = (9, 7, 8), 5, -1000.0
 HU = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE)
 
 
+@settings(deadline=None)
 @given(st.tuples(*[st.integers(-8, 12)] * 3))
 def test_a_cube_is_the_padded_volumes(corner):
     padded = np.pad(HU.astype(np.float32), 20, constant_values=FILL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvision.evaluation.drift.chart import BARS, chart_bins, summary
@@ -17,6 +17,7 @@ NUMBER, WORD, SHARES = (
 values = st.lists(st.floats(0.1, 9000), min_size=1, max_size=30)
 
 
+@settings(deadline=None)
 @given(values, values)
 def test_bars_of_numbers_hold_every_scan_and_have_no_exponent(reference, current):
     bins = chart_bins(NUMBER, reference, current)

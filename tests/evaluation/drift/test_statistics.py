@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
@@ -43,6 +43,7 @@ def test_psi_is_the_textbooks_and_symmetric(reference, current):
     assert psi >= -1e-12
 
 
+@settings(deadline=None)
 @given(samples, samples)
 def test_ks_is_scipys(reference, current):
     binned = bin_numbers(np.array(reference + current), len(reference))
@@ -117,6 +118,7 @@ def test_small_cohorts_get_fewer_bins(n, m):
     assert bins <= psi_bins(2 * n, 2 * m)
 
 
+@settings(deadline=None)
 @given(st.integers(5, 300), st.integers(5, 300), st.integers(0, 99))
 def test_bins_hold_about_the_same(n, m, seed):
     values = np.random.default_rng(seed).normal(size=n + m)
