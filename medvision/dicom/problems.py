@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Reason = Literal[
-    "not_found",  # a source that does not exist, a link that leads nowhere
+    "not_found",  # a source or a file that a DICOMDIR lists is not there; a link leads nowhere
     "unreadable",  # the system refused to read it
     "not_a_file",  # a device, pipe or socket
     "empty_file",

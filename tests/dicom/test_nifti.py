@@ -57,3 +57,10 @@ def test_a_damaged_volume_is_one_clear_line(tmp_path, damage):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DataError, match=r"v\.nii\.gz cannot be read: .*; ingest the series again"):
         read_nifti(path)
+
+
+def test_the_number_of_threads_does_not_show_in_the_bytes(tmp_path):
+    hu = np.random.default_rng(0).integers(-1024, 3000, (12, 300, 400), np.int16)
+    for threads in (1, 2, 9):
+        write_nifti(tmp_path / f"{threads}.nii.gz", hu, np.eye(4), threads)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
