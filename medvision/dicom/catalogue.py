@@ -35,7 +35,11 @@ class Catalogue:
 
 
 def catalogue(
-    sources: Sequence[Path], *, min_slices: int = MIN_SLICES, index: HeaderIndex | None = None
+    sources: Sequence[Path],
+    *,
+    min_slices: int = MIN_SLICES,
+    index: HeaderIndex | None = None,
+    expect: Callable[[int], None] | None = None,
 ) -> Catalogue:
     """Read the headers of everything under the sources and sort it into series and problems.
 
@@ -43,11 +47,14 @@ def catalogue(
         sources: files, folders, `.zip` and `.tar*` archives, mixed and dirty.
         min_slices: stacks with fewer are rejected.
         index: what earlier runs read; None reads every file.
+        expect: told the number of files before the first one is read.
 
     Raises:
         NothingToDoError: there is no DICOM image at all; says what was found.
     """
     files, problems = gather(sources)
+    if expect:
+        expect(len(files))
     headers: list[Header] = []
     for reading in track(read_all(files, index or HeaderIndex(None)), "reading headers", total=len(files)):
         headers += reading.images

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from medvision.dicom.headers import CARRIED, Header, PixelEncoding, Rescale
-from medvision.dicom.index_rows import Parts, own_values, parts_of, select
+from medvision.dicom.index_rows import Numbering, Parts, parts_of, select
 from medvision.dicom.problems import Problem
 from medvision.dicom.sources import SourceFile
 
@@ -82,6 +82,7 @@ class HeaderIndex:
         self._trusted = trusted
         self._database: sqlite3.Connection | None = None
         self._parts = Parts()
+        self._numbering = Numbering()
         if path is not None:
             self._try(lambda: self._connect(path), None)
 
@@ -174,16 +175,17 @@ class HeaderIndex:
     def _note(self, readings: Iterable[Reading]) -> None:
         settled = time.time_ns() - SETTLED_NS
         rows = []
-        parts: dict[int, str] = {}
         for reading in readings:
             stamp, problem = reading.file.stamp, reading.problem
             if stamp is None or stamp.mtime_ns > settled or (problem and problem.reason in _PASSING):
                 continue
-            images = [own_values(header, parts) for header in reading.images]
+            images = [self._numbering.own_values(header) for header in reading.images]
             said = json.dumps([problem.reason, problem.detail]) if problem else None
             rows.append((*stamp, said, json.dumps(images)))
         with self._transaction() as database:
-            database.executemany("INSERT OR IGNORE INTO parts VALUES (?, ?)", parts.items())
+            database.executemany(
+                "INSERT OR IGNORE INTO parts VALUES (?, ?)", self._numbering.take_new().items()
+            )
             database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, NULL, ?, ?)", rows)
 
     def _note_hashes(self, rows: Iterable[tuple[object, ...]]) -> None:

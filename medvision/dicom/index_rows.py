@@ -30,36 +30,51 @@ def select(
 _OWN = ("frame", "sop_instance_uid", "position_mm", "instance_number", "acquisition_time")
 _APART = frozenset({*_OWN, "file", "pixels", "attributes"})
 _SHARED = tuple(field.name for field in fields(Header) if field.name not in _APART)
+_ENCODING = tuple(field.name for field in fields(PixelEncoding) if field.name != "offset")
 
 
-def own_values(header: Header, parts: dict[int, str]) -> list[object]:
-    """What differs from slice to slice, then the numbers of two parts: what slices share, and attributes.
+class Numbering:
+    """Parts by number; what was numbered once is not written as JSON again."""
 
-    Args:
-        header: of one image.
-        parts: gets the text of both parts.
-    """
-    shared = {name: getattr(header, name) for name in _SHARED}
-    shared["pixels"] = header.pixels and asdict(header.pixels) | {"offset": 0}
-    return [
-        *(getattr(header, name) for name in _OWN),
-        header.pixels.offset if header.pixels else 0,
-        _part(json.dumps(shared, default=asdict), parts),
-        _part(json.dumps(header.attributes), parts),
-    ]
+    def __init__(self) -> None:
+        self._numbers: dict[object, int] = {}
+        self._new: dict[int, str] = {}
+
+    def own_values(self, header: Header) -> list[object]:
+        """What differs from slice to slice, then the numbers of two parts: the rest, and the attributes."""
+        pixels = header.pixels
+        shared = [getattr(header, name) for name in _SHARED]
+        encoding = pixels and [getattr(pixels, name) for name in _ENCODING]
+        key = (*shared, encoding and tuple(encoding), repr(header.orientation))  # -0.0 equals 0.0
+        if key not in self._numbers:
+            named = dict(zip(_SHARED, shared, strict=True))
+            named["pixels"] = encoding and dict(zip(_ENCODING, encoding, strict=True))
+            self._add(key, json.dumps(named, default=asdict))
+        if header.attributes not in self._numbers:
+            self._add(header.attributes, json.dumps(header.attributes))
+        return [
+            *(getattr(header, name) for name in _OWN),
+            pixels.offset if pixels else 0,
+            self._numbers[key],
+            self._numbers[header.attributes],
+        ]
+
+    def take_new(self) -> dict[int, str]:
+        """The texts that have not been taken yet, by number."""
+        new, self._new = self._new, {}
+        return new
+
+    def _add(self, key: object, text: str) -> None:
+        """A number is made of the text itself, so that equal texts have one number in every run."""
+        number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
+        self._numbers[key] = number
+        self._new[number] = text
 
 
 def parts_of(images: Iterable[Sequence[Any]]) -> Iterator[int]:
     """The numbers of all parts that images refer to."""
     for own in images:
         yield from own[-2:]
-
-
-def _part(text: str, parts: dict[int, str]) -> int:
-    """A number made of the text itself, so that equal texts have one number in every run."""
-    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
-    parts[number] = text
-    return number
 
 
 class Parts:
@@ -88,7 +103,7 @@ class Parts:
         ) = own
         shared, pixels = self._values[number]
         if pixels is not None and (number, offset) not in self._pixels:
-            self._pixels[number, offset] = PixelEncoding(**pixels | {"offset": offset})
+            self._pixels[number, offset] = PixelEncoding(**pixels, offset=offset)
         return Header(
             file=file,
             frame=frame,

@@ -21,6 +21,7 @@ _HEADER_BYTES, _DATA_OFFSET = 348, 352
 _INT16, _SCANNER_ANATOMICAL, _MILLIMETRES = 4, 1, 2
 _COMPRESSION_LEVEL = 1
 _COMPRESSION_THREADS = 2
+_MOST_THREADS = 4
 _BLOCK_BYTES = 2**20
 
 _HEADER = np.dtype(
@@ -36,27 +37,30 @@ _HEADER = np.dtype(
 )  # fmt: skip
 
 
-def write_nifti(path: Path, hu: NDArray[np.int16], affine: Affine) -> None:
-    """Write a volume whole; the same input gives the same bytes.
+def write_nifti(
+    path: Path, hu: NDArray[np.int16], affine: Affine, threads: int = _COMPRESSION_THREADS
+) -> None:
+    """Write a volume whole; the same input gives the same bytes, whatever the number of threads.
 
     Args:
         path: ends in `.nii.gz`.
         hu: int16, slices × rows × columns.
         affine: index to LPS mm.
+        threads: that compress.
     """
     voxels = np.ascontiguousarray(hu, "<i2")
     flat = voxels.reshape(-1).view(np.uint8).data
-    with write_whole(path) as aside, _compressor(aside) as file:
+    with write_whole(path) as aside, _compressor(aside, threads) as file:
         file.write(_header(voxels.shape, affine))
         file.write(flat)
 
 
-def _compressor(path: Path) -> BinaryIO:
+def _compressor(path: Path, threads: int) -> BinaryIO:
     """One gzip stream, compressed in blocks side by side; it names no file and no time."""
     from isal import igzip_threaded
 
     stream = igzip_threaded.open(
-        path, "wb", _COMPRESSION_LEVEL, threads=_COMPRESSION_THREADS, block_size=_BLOCK_BYTES
+        path, "wb", _COMPRESSION_LEVEL, threads=min(threads, _MOST_THREADS), block_size=_BLOCK_BYTES
     )
     return cast("BinaryIO", stream)
 

@@ -22,8 +22,13 @@ STORE_VERSION = 1
 VOLUMES = "volumes"
 
 
-def write_volume(decoded: Decoded, store: Path) -> None:
+def write_volume(decoded: Decoded, store: Path, threads: int = 2) -> None:
     """Write one volume and its sidecar; the sidecar last, so that its presence means that both are whole.
+
+    Args:
+        decoded: what to write.
+        store: the folder.
+        threads: that compress.
 
     Raises:
         OutputError: the disk is full or the folder cannot be written.
@@ -31,7 +36,7 @@ def write_volume(decoded: Decoded, store: Path) -> None:
     volume, sidecar = paths_of(store, decoded.name)
     try:
         sidecar.unlink(missing_ok=True)
-        write_nifti(volume, decoded.hu, decoded.affine)
+        write_nifti(volume, decoded.hu, decoded.affine, threads)
         write_text(sidecar, json.dumps(_describe(decoded), indent=1, ensure_ascii=False) + "\n")
     except OSError as error:
         raise OutputError(

@@ -10,10 +10,7 @@ STORE/index.sqlite                what was read of each file (`index`); not when
 from __future__ import annotations
 
 import logging
-import multiprocessing
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -48,6 +45,7 @@ from medvision.dicom.tables import (
     write_problems_csv,
     write_series_csv,
 )
+from medvision.dicom.workers import Workers
 from medvision.errors import DicomError, NothingToDoError, UsageError
 from medvision.files import make_folder
 from medvision.geometry import Affine, spacing_mm
@@ -56,6 +54,8 @@ from medvision.volumes import QualityCheck, Scan
 
 log = logging.getLogger(__name__)
 
+EARLY_START_FILES = 1000
+"""A single series has fewer; for it processes would be started in vain."""
 SERIES_CSV, PROBLEMS_CSV = "series.csv", "problems.csv"
 EXIT_ALL_WELL, EXIT_SOME_FAILED, EXIT_NOTHING = 0, 3, 4
 
@@ -161,13 +161,14 @@ def ingest(
     place = _place_of_index(store, index, identified=deidentify is None)
     make_folder(store / VOLUMES)
     forget_patients(store)
-    with HeaderIndex(place, trusted=resume) as known:
-        found = catalogue(sources, min_slices=min_slices, index=known)
+    with HeaderIndex(place, trusted=resume) as known, Workers(workers) as pool:
+        expect = partial(_start_early, pool=pool)
+        found = catalogue(sources, min_slices=min_slices, index=known, expect=expect)
         usable = [entry for entry in found.series if entry.status != "rejected"]
         threads = max(1, workers // max(1, len(usable)))
         work = partial(_ingest_one, store=store, resume=resume, threads=threads, deidentify=deidentify)
         outcomes = [_Outcome(entry.row) for entry in found.series if entry.status == "rejected"]
-        done = track(_map(work, usable, workers), "writing volumes", total=len(usable))
+        done = track(pool.map(work, usable, _died), "writing volumes", total=len(usable))
         for entry, outcome in zip(usable, done, strict=True):
             known.note_hashes(entry.files, outcome.file_sha256)
             outcomes.append(outcome)
@@ -217,33 +218,18 @@ def _count(store: Path, outcomes: Sequence[_Outcome], n_problems: int) -> Ingest
     )
 
 
-def _map(
-    work: Callable[[SeriesEntry], _Outcome], entries: Sequence[SeriesEntry], workers: int
-) -> Iterable[_Outcome]:
-    if min(workers, len(entries)) <= 1:
-        yield from map(work, entries)
-        return
-    with _pool(min(workers, len(entries))) as pool:
-        futures = [(entry, pool.submit(work, entry)) for entry in entries]
-        for entry, future in futures:
-            try:
-                outcome = future.result()
-            except BrokenProcessPool:
-                outcome = _once_more(work, entry)
-            yield outcome
+def _died(entry: SeriesEntry) -> _Outcome:
+    return _failed(entry, f"series {entry.name}: its worker died of a damaged file or lack of memory")
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+def _start_early(n_files: int, pool: Workers) -> None:
+    """So many files are several series: let the workers import while the headers are read."""
+    if n_files >= EARLY_START_FILES:
+        pool.start(_import_all)
 
 
-def _once_more(work: Callable[[SeriesEntry], _Outcome], entry: SeriesEntry) -> _Outcome:
-    """A worker died, perhaps of another series: try this one in a process of its own."""
-    with _pool(1) as pool:
-        try:
-            return pool.submit(work, entry).result()
-        except BrokenProcessPool:
-            return _failed(entry, f"series {entry.name}: its worker died of a damaged file or lack of memory")
+def _import_all() -> None:
+    """What a worker calls first; that it can, means that this module and all it needs are imported."""
 
 
 def _ingest_one(
@@ -263,7 +249,7 @@ def _ingest_one(
         return _failed(entry, str(error), error.problems)
     except MemoryError:
         return _failed(entry, f"series {entry.name}: there is not enough memory for it")
-    write_volume(anonymous, store)
+    write_volume(anonymous, store, threads)
     return _Outcome(
         _accepted(entry.row, decoded.affine, decoded.hu.shape, decoded.checks),
         problems,

@@ -13,7 +13,8 @@ from pydicom.uid import JPEGLSLossless
 
 from medvision.dicom.catalogue import catalogue
 from medvision.dicom.index import INDEX
-from medvision.dicom.store import _map, ingest, is_store, open_store
+from medvision.dicom.store import _died, _import_all, ingest, is_store, open_store
+from medvision.dicom.workers import Workers
 from medvision.errors import DicomError, NothingToDoError, OutputError
 from medvision.geometry import swap_nifti
 from tests.dicom.builders import SERIES_UID, Slices, die, edit, write_series
@@ -141,7 +142,8 @@ def test_a_run_that_was_killed_goes_on_to_the_same_files(dicom, tmp_path, damage
     assert contents(store) == before
 
 
-def test_several_workers_write_the_same_bytes(dicom, tmp_path):
+def test_several_workers_write_the_same_bytes(dicom, tmp_path, monkeypatch):
+    monkeypatch.setattr("medvision.dicom.store.EARLY_START_FILES", 1)
     write_series(dicom / "c", Slices(series_uid="1.2.4"))
     ingest([dicom], tmp_path / "one")
     result = ingest([dicom], tmp_path / "two", workers=2)
@@ -161,10 +163,14 @@ def test_a_series_whose_pixels_are_damaged_fails_alone(dicom, tmp_path, caplog):
     assert sum(row["reason"] == "bad_pixels" for row in rows(tmp_path / "store" / "problems.csv")) == 24
 
 
-def test_a_worker_that_dies_takes_only_its_own_series(dicom):
+@pytest.mark.parametrize("early", [False, True])
+def test_a_worker_that_dies_takes_only_its_own_series(dicom, early):
     write_series(dicom / "c", Slices(series_uid="1.2.4"))
     _, fatal, good = catalogue([dicom]).series
-    failed, fine = _map(die, [fatal, good], workers=2)
+    with Workers(2) as pool:
+        if early:
+            pool.start(_import_all)
+        failed, fine = pool.map(die, [fatal, good], _died)
     assert fine == good.name
     assert failed.failed
     assert failed.row.reasons == "series 1.2.4: its worker died of a damaged file or lack of memory"
