@@ -21,6 +21,7 @@ from medvision.models.heatmap import HeatMapNet
 from medvision.tracking import Run, start_run
 from medvision.training.candidates import SeriesCandidates, find_candidates, second_look_samples
 from medvision.training.cohort_split import CohortSplit, check_marks, split_cohorts
+from medvision.training.leakage import drop_near_duplicates, refuse_known_weights
 from medvision.training.model_card import describe_training
 from medvision.training.proposals import train_proposals
 from medvision.training.result import TrainResult
@@ -77,6 +78,8 @@ def _read(
         for name, part in split.parts.items()
     ]
     check_marks([volume for part in read for volume in part], split.cohort_of)
+    read[1] = drop_near_duplicates(*read)
+    refuse_known_weights(config.second_look.weights, read[1])
     for name, part in zip(("learn from", "validate on"), read, strict=True):
         if not any(len(volume.radii_mm) for volume in part):
             raise NothingToDoError(
@@ -119,7 +122,7 @@ def _train_stages(
         fusion=result.fusion,
         operating_points=result.operating_points,
         metrics=result.metrics,
-        training=describe_training(training, config, run.run_id),
+        training=describe_training(training, config, run.run_id, validation),
         licence=LICENCE,
     )
     return _save(config.output, card, proposals, second_look), result

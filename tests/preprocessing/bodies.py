@@ -28,6 +28,18 @@ RIGHT_LUNG = Ellipsoid((-70.0, 0.0, 0.0), (45.0, 60.0, 80.0))
 LEFT_LUNG = Ellipsoid((70.0, 0.0, 0.0), (45.0, 60.0, 80.0))
 
 
+def lungs_of(patient: int) -> tuple[Ellipsoid, Ellipsoid]:
+    """Lungs of one patient's own place and size, some millimetres from the others'."""
+    random = np.random.default_rng(patient)
+
+    def own(lung: Ellipsoid) -> Ellipsoid:
+        center = np.array(lung.center_mm) + random.uniform(-12, 12, 3)
+        half_axes = np.array(lung.half_axes_mm) * random.uniform(0.8, 1.0, 3)
+        return Ellipsoid(tuple(center.tolist()), tuple(half_axes.tolist()))
+
+    return own(RIGHT_LUNG), own(LEFT_LUNG)
+
+
 def hu_at(
     points_mm: np.ndarray,
     lungs: Sequence[Ellipsoid] = (RIGHT_LUNG, LEFT_LUNG),

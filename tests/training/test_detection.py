@@ -18,7 +18,7 @@ from medvision.training import detection
 from medvision.training.detection import WORK_FOLDER, train
 from medvision.training.proposals import ProposalModule
 from tests.dicom.builders import Slices, write_series
-from tests.preprocessing.bodies import hu_at
+from tests.preprocessing.bodies import hu_at, lungs_of
 
 NODULES = ((-70.0, 10.0, 5.0), (60.0, -20.0, 30.0))
 RADIUS_MM = 12.0
@@ -38,7 +38,7 @@ def write_store(folder: Path, patients: int, *, with_nodules: bool = True) -> Pa
             origin_mm=(-166.0, -118.0, -98.0),
             series_uid=uid,
             study_uid=f"{uid}.9",
-            scene=partial(hu_at, nodules=nodules),
+            scene=partial(hu_at, lungs=lungs_of(number), nodules=nodules),
             extra={"PatientID": f"P{number}"},
         )
         write_series(folder / "dicom" / uid, slices)
