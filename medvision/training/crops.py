@@ -48,7 +48,8 @@ class RandomCrops:
 
     def batch(self, indices: range) -> dict[str, Tensor]:
         """Windowed cubes, (B, 1, E, E, E) from −1 to 1."""
-        images = torch.empty(len(indices), 1, *[self.edge] * 3)
+        # NumPy asks the system for huge pages: a few page faults a batch in place of thousands.
+        images = torch.from_numpy(np.empty((len(indices), 1, *[self.edge] * 3), np.float32))
         for image, index in zip(images, indices, strict=True):
             self._cut(index, image[0])
         return {"image": images}
