@@ -25,8 +25,6 @@ from medvision.training.voxels import cut_cube, from_disk, to_disk
 
 logger = logging.getLogger(__name__)
 
-AIR_HU = -1000
-
 
 class RandomCrops:
     """Cubes at random places of random scans; item i is the same for the same seed, whoever asks for it.
@@ -58,7 +56,7 @@ class RandomCrops:
         random = np.random.default_rng((self.seed, index))
         volume = self.volumes[int(random.integers(len(self.volumes)))]
         z, y, x = (int(random.integers(max(size - self.edge, 0) + 1)) for size in volume.shape)
-        cut_cube(volume, (z, y, x), out, AIR_HU)
+        cut_cube(volume, (z, y, x), out)
         normalise_(out)
 
 
@@ -67,7 +65,8 @@ def map_volumes(entries: Iterable[StoreEntry], folder: Path, threads: int = 1) -
 
     Args:
         entries: of `open_store`; rejected ones are passed over, damaged ones named in the log.
-        folder: where the unpacked volumes lie; those of an earlier call that have not changed are used again.
+        folder: for the unpacked volumes; those of an earlier call that have not changed are used again. It
+            can be removed at any time.
         threads: that unpack.
 
     Returns:

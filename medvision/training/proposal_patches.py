@@ -18,7 +18,6 @@ from medvision.training.augmentation import Augmentation
 from medvision.training.volumes import TrainingVolume
 from medvision.training.voxels import cut_cube
 
-AIR_HU = -1000
 PARENCHYMA_HU = (-980.0, -600.0)
 """Simulated nodules are put where the image shows lung."""
 
@@ -107,7 +106,7 @@ def _cut(hu: Tensor, corner: NDArray[np.int64], edge: int) -> Image:
     """A cube, with air where it leaves the box."""
     patch = np.empty((edge,) * 3, dtype=np.float32)
     z, y, x = corner.tolist()
-    cut_cube(hu, (z, y, x), torch.from_numpy(patch), AIR_HU)
+    cut_cube(hu, (z, y, x), torch.from_numpy(patch))
     return patch
 
 

@@ -16,6 +16,8 @@ from torch import Tensor
 from medvision.errors import OutputError
 from medvision.files import write_whole
 
+AIR_HU = -1000
+
 Corner = tuple[int, int, int]
 """First voxel of a cube along slice, row and column; may lie outside of the volume."""
 
@@ -47,21 +49,20 @@ def from_disk(path: Path) -> NDArray[Any]:
     return mapped
 
 
-def cut_cube(hu: Tensor, corner: Corner, out: Tensor, fill: float) -> None:
+def cut_cube(hu: Tensor, corner: Corner, out: Tensor) -> None:
     """Copy a cube of a volume.
 
     Args:
         hu: (D, H, W) int16.
-        corner: first voxel of the cube; what lies outside of the volume becomes `fill`.
+        corner: first voxel of the cube; what lies outside of the volume becomes air.
         out: (E, E, E) float32, written.
-        fill: HU of what is not there.
     """
     edge = out.shape[0]
     low = [max(first, 0) for first in corner]
     high = [min(first + edge, size) for first, size in zip(corner, hu.shape, strict=True)]
     there = [max(stop - start, 0) for start, stop in zip(low, high, strict=True)]
     if there != [edge] * 3:
-        out.fill_(fill)
+        out.fill_(AIR_HU)
     if all(there):
         (a, b, c), (x, y, z) = low, (start - first for start, first in zip(low, corner, strict=True))
         i, j, k = there

@@ -15,10 +15,11 @@ from medvision.datasets.cohort import open_cohort
 from medvision.dicom.store import ingest, open_store
 from medvision.errors import DataError
 from medvision.preprocessing.resample import normalise
-from medvision.training.crops import AIR_HU, RandomCrops, map_volumes
+from medvision.training.crops import RandomCrops, map_volumes
 from medvision.training.patch_loader import PatchLoader
 from medvision.training.proposal_patches import PatchDataset
 from medvision.training.volumes import prepare
+from medvision.training.voxels import AIR_HU
 from tests.dicom.builders import Slices, edit, write_series
 from tests.training.test_detection import write_store
 

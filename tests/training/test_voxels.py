@@ -9,19 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvision.errors import OutputError
-from medvision.training.voxels import cut_cube, from_disk, to_disk
+from medvision.training.voxels import AIR_HU, cut_cube, from_disk, to_disk
 
-SHAPE, EDGE, FILL = (9, 7, 8), 5, -1000.0
+SHAPE, EDGE = (9, 7, 8), 5
 HU = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE)
 
 
 @settings(deadline=None)
 @given(st.tuples(*[st.integers(-8, 12)] * 3))
 def test_a_cube_is_the_padded_volumes(corner):
-    padded = np.pad(HU.astype(np.float32), 20, constant_values=FILL)
+    padded = np.pad(HU.astype(np.float32), 20, constant_values=AIR_HU)
     expected = padded[tuple(slice(first + 20, first + 20 + EDGE) for first in corner)]
     out = torch.full((EDGE,) * 3, torch.nan)
-    cut_cube(torch.from_numpy(HU), corner, out, FILL)
+    cut_cube(torch.from_numpy(HU), corner, out)
     np.testing.assert_array_equal(out.numpy(), expected)
 
 
