@@ -159,8 +159,7 @@ def _with_remark(row: WorklistRow, remarks: Mapping[str, str]) -> WorklistRow:
     """Why a Series was preferred belongs to what is to be minded; why it was skipped stands there already."""
     if row.verdict == "skipped" or row.name not in remarks:
         return row
-    remark = remarks[row.name]
-    return replace(row, reason=f"{row.reason} {remark[0].upper()}{remark[1:]}.".strip())
+    return replace(row, reason="; ".join(filter(None, (row.reason, remarks[row.name]))))
 
 
 @dataclass(frozen=True, slots=True)

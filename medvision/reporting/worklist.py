@@ -66,7 +66,7 @@ def row_from_report(report: Report, *, page: str = "report.html") -> WorklistRow
         findings=len(report.findings),
         highest_probability=report.findings[0].probability if report.findings else None,
         category=words.category(report),
-        reason=" ".join(messages),
+        reason="; ".join(messages),
         link=f"{series.name}/{page}",
     )
 

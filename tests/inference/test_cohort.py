@@ -244,7 +244,7 @@ def test_of_a_study_the_best_series_is_analysed_and_the_reason_said(study, model
     skipped = f"not analysed: series 1.2.8.2 of the same study {advantage}"
     worklist, series = table(out / "worklist.csv"), table(out / "series.csv")
     assert (worklist["1.2.8.1"]["verdict"], worklist["1.2.8.1"]["reason"]) == ("skipped", skipped)
-    assert worklist["1.2.8.2"]["reason"].endswith(f"Chosen among 2 series of the study: it {advantage}.")
+    assert worklist["1.2.8.2"]["reason"].endswith(f"; chosen among 2 series of the study: it {advantage}")
     assert series["1.2.8.1"]["reasons"].endswith(f"; {skipped}")
     assert series["1.2.8.1"]["status"] == "warned"
     assert series["1.2.8.2"]["reasons"].endswith(f"; chosen among 2 series of the study: it {advantage}")
