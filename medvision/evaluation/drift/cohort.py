@@ -39,7 +39,7 @@ class Cohort:
     Attributes:
         path: the folder.
         kind: whether it is a STORE or an OUT folder.
-        n_scans: how many scans it has that are not rejected.
+        n_scans: how many scans it has: volumes of a STORE, reports of an OUT folder.
         scans: those that were drawn and could be read, by name.
         n_with_pixels: how many of these had their voxels read.
     """
@@ -73,7 +73,7 @@ def read_cohort(path: Path, *, pixel_scans: int, seed: int, threads: int = 1) ->
             f"it lacks volumes/ or {PREDICTIONS_CSV} beside {SERIES_CSV}"
         )
     if not cohort.scans:
-        raise DataError(f"{path} has no scan to compare: {cohort.n_scans} are listed and not rejected")
+        raise DataError(f"{path} has no scan that can be compared; its series.csv says what became of each")
     return cohort
 
 
@@ -120,10 +120,12 @@ def _pixel_values(entry: StoreEntry) -> dict[str, Value]:
 
 
 def _read_out(path: Path, seed: int) -> Cohort:
+    """Series without a report were rejected, not chosen in their study, or have failed."""
     try:
-        rows = {row.name: row for row in read_series_csv(path / SERIES_CSV) if row.status != "rejected"}
+        table = read_series_csv(path / SERIES_CSV)
     except (OSError, KeyError, ValueError) as error:
         raise DataError(f"{path / SERIES_CSV} cannot be read: {error}; run medvision infer again") from error
+    rows = {row.name: row for row in table if (path / row.name / REPORT_JSON).is_file()}
     scores = _scores(path / PREDICTIONS_CSV)
     drawn = sorted(_drawn(rows, MOST_SCANS, seed))
     scans = [scan for name in drawn if (scan := _reported(path, rows[name], scores)) is not None]

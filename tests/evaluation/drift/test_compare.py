@@ -155,6 +155,14 @@ def test_damaged_scans_are_left_out_and_named(tmp_path, caplog):
     assert "1.3.4/report.json" in caplog.text
 
 
+def test_series_that_were_not_analysed_are_passed_over_in_silence(tmp_path, caplog):
+    out = write_out(tmp_path / "b", many(20))
+    (out / "1.2.5" / "report.json").unlink()
+    document = quick(out, out)
+    assert (document.reference.scans, document.reference.drawn) == (19, 19)
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("folder", ["empty", "nothing accepted", "no series.csv"])
 def test_a_folder_that_cannot_be_used_is_one_clear_line(tmp_path, folder):
     good, bad = write_store(tmp_path / "a", many(5)), tmp_path / "b"
@@ -164,7 +172,7 @@ def test_a_folder_that_cannot_be_used_is_one_clear_line(tmp_path, folder):
         bad.mkdir()
     else:
         (write_out(bad, many(3)) / "series.csv").unlink()
-    with pytest.raises(DataError, match=r"has no scan to compare|is neither a STORE"):
+    with pytest.raises(DataError, match=r"has no scan that can be compared|is neither a STORE"):
         quick(good, bad)
 
 
