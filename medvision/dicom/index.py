@@ -46,11 +46,11 @@ _LOCK_SECONDS = 1.0
 _PASSING = frozenset({"unreadable", "not_found"})
 """Problems that can go away without the file being changed."""
 
-_TABLES = """
-    CREATE TABLE files (key BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER,
-                        sha256 TEXT, problem TEXT, images TEXT) WITHOUT ROWID;
-    CREATE TABLE parts (id INTEGER PRIMARY KEY, text TEXT);
-"""
+_TABLES = (
+    "CREATE TABLE files (key BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, "
+    "sha256 TEXT, problem TEXT, images TEXT) WITHOUT ROWID",
+    "CREATE TABLE parts (id INTEGER PRIMARY KEY, text TEXT)",
+)
 
 T = TypeVar("T")
 
@@ -130,29 +130,15 @@ class HeaderIndex:
         if self._database is None:
             raise _IndexError("it is closed")
         with self._database:
+            self._database.execute("BEGIN IMMEDIATE")
             yield self._database
 
     def _connect(self, path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._database = sqlite3.connect(path, timeout=_LOCK_SECONDS)
+        self._database = sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)
         self._database.execute("PRAGMA synchronous = OFF")  # it can be made again: no run waits for the disk
-        current = _version()
         with self._transaction() as database:
-            found = database.execute("PRAGMA application_id").fetchone()[0]
-            tables = [
-                name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type='table'")
-            ]
-            if found != APPLICATION_ID and tables:
-                raise _IndexError("it is another program's database")
-            if (found, database.execute("PRAGMA user_version").fetchone()[0]) == (APPLICATION_ID, current):
-                return
-        with self._transaction() as database:
-            for name in tables:
-                database.execute(f'DROP TABLE "{name}"')
-            for statement in _TABLES.split(";"):
-                database.execute(statement)
-            database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            database.execute(f"PRAGMA user_version = {current}")
+            _make_current(database)
 
     def _find(self, files: Sequence[SourceFile]) -> Iterator[Reading]:
         by_key = {file.stamp.key: file for file in files if file.stamp}
@@ -208,6 +194,26 @@ class HeaderIndex:
             }
             unused = [(part,) for (part,) in database.execute("SELECT id FROM parts") if part not in used]
             database.executemany("DELETE FROM parts WHERE id = ?", unused)
+
+
+def _make_current(database: sqlite3.Connection) -> None:
+    """Make the tables where there are none, or none of this version; all of it or nothing."""
+    current = _version()
+    (kind,), (version_found,) = (database.execute(f"PRAGMA {name}").fetchone() for name in _MARKS)
+    tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    if kind != APPLICATION_ID and tables:
+        raise _IndexError("it is another program's database")
+    if (kind, version_found) == (APPLICATION_ID, current):
+        return
+    for name in tables:
+        database.execute(f'DROP TABLE "{name}"')
+    for statement in _TABLES:
+        database.execute(statement)
+    for name, value in zip(_MARKS, (APPLICATION_ID, current), strict=True):
+        database.execute(f"PRAGMA {name} = {value}")
+
+
+_MARKS = ("application_id", "user_version")
 
 
 def _version() -> int:

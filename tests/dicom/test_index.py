@@ -19,7 +19,8 @@ from medvision.dicom.index import INDEX, HeaderIndex
 from medvision.dicom.sources import gather
 from medvision.dicom.store import ingest
 from medvision.errors import UsageError
-from tests.dicom.builders import SERIES_UID, Slices, edit, write_series
+from tests.dicom.builders import SERIES_UID, Slices, edit, save, write_series
+from tests.dicom.test_syntaxes import enhanced
 
 LONG_AGO = 1_600_000_000
 
@@ -203,6 +204,41 @@ def test_an_index_of_another_version_is_emptied(dicom, tmp_path, reads, monkeypa
     look(dicom, tmp_path / INDEX)
     look(dicom, tmp_path / INDEX)
     assert len(reads) == 2 * n_files
+
+
+def test_a_run_that_is_killed_while_it_makes_the_index_leaves_nothing_half_made(
+    dicom, tmp_path, reads, monkeypatch, caplog
+):
+    with monkeypatch.context() as patch:
+        patch.setattr("medvision.dicom.index._TABLES", ("CREATE TABLE files (key BLOB)", "no SQL"))
+        look(dicom, tmp_path / INDEX)
+    assert "is not used" in caplog.text
+    look(dicom, tmp_path / INDEX)
+    reads.clear()
+    look(dicom, tmp_path / INDEX)
+    assert not reads
+
+
+def test_two_runs_may_use_one_index(dicom, tmp_path):
+    with HeaderIndex(tmp_path / INDEX) as one, HeaderIndex(tmp_path / INDEX) as two:
+        first, second = catalogue([dicom], index=one), catalogue([dicom], index=two)
+    assert described(first) == described(second) == described(catalogue([dicom]))
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_every_frame_of_a_multi_frame_file_is_remembered(tmp_path, reads, compressed):
+    ds = enhanced(Slices(), range(24))
+    if compressed:
+        ds.compress(JPEGLSLossless, generate_instance_uid=False)
+    save(ds, tmp_path / "dicom" / "one.dcm")
+    age(tmp_path / "dicom")
+    look(tmp_path / "dicom", tmp_path / INDEX)
+    reads.clear()
+    found = look(tmp_path / "dicom", tmp_path / INDEX)
+    assert not reads
+    plain = catalogue([tmp_path / "dicom"])
+    assert described(found) == described(plain)
+    assert found.series[0].load().volume.array.tobytes() == plain.series[0].load().volume.array.tobytes()
 
 
 def test_a_passing_problem_is_not_remembered(dicom, tmp_path, monkeypatch):
