@@ -96,7 +96,7 @@ def test_evaluate_writes_and_prints_the_same_froc(tmp_path: Path, capsys: pytest
 def test_train_passes_settings_and_says_what_it_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from medvision.training.detection import TrainResult
+    from medvision.training.result import TrainResult
 
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("task: detect_lite\noutput: model\ndata: {cohort: [a]}\n")
@@ -121,6 +121,26 @@ def test_train_passes_settings_and_says_what_it_made(
     ]
 
 
+def test_series_and_all_series_exclude_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["infer", str(tmp_path), "-o", str(tmp_path / "out"), "--model", str(tmp_path)]
+
+    assert run([*arguments, "--series", "1.2", "--all-series"]) == 2
+    assert "--series and --all-series exclude each other" in capsys.readouterr().err
+
+
+def test_the_index_lies_where_it_is_told_to(tmp_path: Path) -> None:
+    from tests.dicom.builders import write_series
+
+    write_series(tmp_path / "dicom")
+    index = tmp_path / "index" / "i.sqlite"
+    index.parent.mkdir()
+
+    command = ["ingest", str(tmp_path / "dicom"), "-o", str(tmp_path / "store"), "--workers", "1"]
+    assert run([*command, "--index", str(index)]) == 0
+    assert index.is_file()
+    assert not (tmp_path / "store" / "index.sqlite").exists()
+
+
 @pytest.mark.parametrize(("exit_code", "hint"), [(0, False), (3, True), (4, True)])
 def test_infer_hands_on_options_and_exit_code(
     tmp_path: Path,
@@ -142,7 +162,8 @@ def test_infer_hands_on_options_and_exit_code(
     model.mkdir()
     arguments = ["infer", str(tmp_path), "-o", str(out), "--model", str(model), "--formats", "csv, html"]
 
-    assert run([*arguments, "--threshold", "0.25", "--no-resume", "--device", "cuda:1"]) == exit_code
+    more = ["--series", "1.2", "--series", "1.3", "--index", str(tmp_path / "i.sqlite")]
+    assert run([*arguments, *more, "--threshold", "0.25", "--no-resume", "--device", "cuda:1"]) == exit_code
     assert given == {
         "sources": (tmp_path,),
         "out": out,
@@ -153,6 +174,9 @@ def test_infer_hands_on_options_and_exit_code(
         "threshold": 0.25,
         "resume": False,
         "workers": 2,
+        "series": ("1.2", "1.3"),
+        "all_series": False,
+        "index": tmp_path / "i.sqlite",
     }
     printed = capsys.readouterr().out
     assert "1 processed, 2 failed" in printed
