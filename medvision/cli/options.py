@@ -20,7 +20,7 @@ EXISTING = click.Path(path_type=Path, exists=True)
 
 sources = click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=EXISTING)
 workers = click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="Processes to use.  [default: all cores]"
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Cores to use.  [default: all]"
 )
 resume = click.option(
     "--resume/--no-resume", default=True, show_default=True, help="Keep what an earlier run has finished."
