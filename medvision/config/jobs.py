@@ -8,12 +8,15 @@ from pathlib import Path
 from medvision.config.base import load_task
 from medvision.config.classification import ClassifyPatchesConfig
 from medvision.config.detection import DetectionConfig
+from medvision.config.pictures import ClassifyImagesConfig, ClassifyMedmnistConfig
 
-JobConfig = DetectionConfig | ClassifyPatchesConfig
+JobConfig = DetectionConfig | ClassifyPatchesConfig | ClassifyImagesConfig | ClassifyMedmnistConfig
 
-_TASKS: dict[str, type[DetectionConfig] | type[ClassifyPatchesConfig]] = {
+_TASKS: dict[str, type[JobConfig]] = {
     "detect_lite": DetectionConfig,
     "classify_patches": ClassifyPatchesConfig,
+    "classify_images": ClassifyImagesConfig,
+    "classify_medmnist": ClassifyMedmnistConfig,
 }
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from medvision.config.classification import PatchModelConfig
-from medvision.models.patch_encoder import PatchEncoder
+from medvision.models.encoder import Encoder
 from medvision.preprocessing.patch_views import crop_patches, orthogonal_views, resized_cubes
 
 
@@ -18,7 +18,7 @@ class PatchClassifier(nn.Module):
     Patches are (N, D, H, W) with values in 0..1, in slice, row, column order.
     """
 
-    def __init__(self, encoder: PatchEncoder, settings: PatchModelConfig, crop_vox: int | None) -> None:
+    def __init__(self, encoder: Encoder, settings: PatchModelConfig, crop_vox: int | None) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = nn.Linear(encoder.n_features, 1)
@@ -33,7 +33,7 @@ class PatchClassifier(nn.Module):
             ConfigError: an unknown backbone, or one that cannot be made 3D in the way asked for.
             ModelError: the weights cannot be found, read or trusted, or belong to another architecture.
         """
-        encoder = PatchEncoder(settings.backbone, settings.weights, settings.dims, stages=settings.stages)
+        encoder = Encoder(settings.backbone, settings.weights, settings.dims, stages=settings.stages)
         return cls(encoder.eval(), settings, crop_vox)
 
     def forward(self, patches: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class PatchClassifier(nn.Module):
         if self.encoder.is_3d:
             return resized_cubes(cubes, self._settings.size_px)
         views = orthogonal_views(cubes, self._settings.size_px)
-        return views[:, :1] if self._settings.dims == "2d" else views
+        return (views[:, :1] if self._settings.dims == "2d" else views)[:, :, None]
 
     @torch.no_grad()
     def set_head(self, weight: Tensor, bias: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from medvision.config.classification import ClassifyPatchesConfig
 from medvision.config.detection import DetectionConfig
 from medvision.config.jobs import JobConfig
 from medvision.training.result import TrainResult
@@ -12,7 +13,7 @@ def run_job(config: JobConfig, *, resume: bool = False) -> TrainResult:
 
     Args:
         config: any kind of training.
-        resume: go on after an interruption; a short training just starts again.
+        resume: go on after an interruption; a training of seconds just starts again.
 
     Raises:
         MedvisionError: as the training itself says.
@@ -21,6 +22,10 @@ def run_job(config: JobConfig, *, resume: bool = False) -> TrainResult:
         from medvision.training import detection
 
         return detection.train(config, resume=resume)
-    from medvision.training import patch_classification
+    if isinstance(config, ClassifyPatchesConfig):
+        from medvision.training import patch_classification
 
-    return patch_classification.train(config)
+        return patch_classification.train(config)
+    from medvision.training import picture_classification
+
+    return picture_classification.train(config, resume=resume)

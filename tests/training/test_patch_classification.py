@@ -42,7 +42,8 @@ def _write_patches(folder: Path, patch=None) -> Path:
 def _config(tmp_path: Path, manifest: Path, *overrides: str) -> ClassifyPatchesConfig:
     ours = [
         f"data.manifest={manifest}", f"output={tmp_path / 'model'}", "tracking.enabled=false", "cv.folds=3",
-        "data.crop_vox=16", "model.backbone=squeezenet1_1", "model.weights=random", "model.size_px=32", "training.copies=2",
+        "data.crop_vox=16", "model.backbone=squeezenet1_1", "model.weights=random", "model.size_px=32",
+        "training.copies=2",
     ]  # fmt: skip
     return load_config(RECIPE, ClassifyPatchesConfig, [*ours, *overrides])
 

@@ -1,0 +1,69 @@
+"""How a pretrained network is fine-tuned, and what pictures are changed by on the way."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from medvision.config.base import Settings
+
+Trainable = Literal["head", "top", "norm", "bias", "lora", "all"]
+"""Which weights learn beside the head: none, the last stage, those of the normalisations (with their running
+statistics), the biases (BitFit), low-rank additions to every convolution (LoRA), or all."""
+
+
+class FineTuningConfig(Settings):
+    """The optimiser and when it stops."""
+
+    train: Trainable = "all"
+    """Which weights learn: `head`, `top` (and the last stage), `norm`, `bias`, `lora` or `all`."""
+
+    lora_rank: int = Field(default=4, ge=1, le=64)
+    """Rank of the additions where `train` is `lora`."""
+
+    epochs: int = Field(default=50, ge=1)
+    """Most passes over the training pictures."""
+
+    patience: int = Field(default=3, ge=1)
+    """Epochs without a lower validation loss before the training stops; the best epoch is kept."""
+
+    batch_size: int = Field(default=32, ge=2)
+    """Pictures a step."""
+
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """Of Adam, for the head."""
+
+    backbone_rate: float = Field(default=1.0, gt=0, le=1)
+    """Learning rate of the pretrained weights as a part of the head's."""
+
+    l2: float = Field(default=1e-3, ge=0)
+    """Weight of the L2 penalty on the head."""
+
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    """Before the head."""
+
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """How much of each label is spread over all classes."""
+
+    balanced: bool = False
+    """Weigh classes so that each counts alike, however rare."""
+
+
+class AugmentationConfig(Settings):
+    """Random changes of each training picture; borders are repeated outwards."""
+
+    rotation_degrees: float = Field(default=20.0, ge=0, le=180)
+    """Largest rotation either way."""
+
+    shift: float = Field(default=0.2, ge=0, lt=1)
+    """Largest move along each axis, as a part of the side."""
+
+    shear: float = Field(default=0.2, ge=0, lt=1)
+    """Largest shear: how far a row moves for each row further down."""
+
+    zoom: float = Field(default=0.2, ge=0, lt=1)
+    """Largest relative change of size."""
+
+    flip: bool = True
+    """Mirror half of the pictures left to right; volumes along any axis."""

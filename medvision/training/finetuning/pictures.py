@@ -1,0 +1,75 @@
+"""Pictures in memory, and the batches that a training takes from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from medvision.config.finetuning import AugmentationConfig
+from medvision.training.finetuning.affine import apply_affine, draw_affine
+
+Batch = tuple[Tensor, Tensor]
+"""Pictures in 0..1 and their targets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Labelled pictures or volumes.
+
+    Attributes:
+        images: uint8 (N, C, H, W) or (N, 1, D, H, W).
+        targets: (N,) class indices, or (N, L) float zeros and ones where labels do not exclude each other.
+    """
+
+    images: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def resize(images: Tensor, size_px: int) -> Tensor:
+    """Uint8 (N, C, H, W) or (N, 1, D, H, W) → the same with every spatial axis `size_px` long."""
+    axes = images.ndim - 2
+    if images.shape[2:] == (size_px,) * axes:
+        return images
+    mode = "bilinear" if axes == 2 else "trilinear"
+    resized = functional.interpolate(
+        images.float(), (size_px,) * axes, mode=mode, align_corners=False, antialias=axes == 2
+    )
+    return resized.round().clamp(0, 255).byte()
+
+
+class PictureBatches:
+    """Batches in a new random order each epoch, changed at random; or as they are, for validation.
+
+    Attributes:
+        epoch: decides, with the seed, about order and changes.
+    """
+
+    def __init__(
+        self, pictures: Pictures, batch_size: int, augmentation: AugmentationConfig | None, seed: int = 0
+    ) -> None:
+        self._pictures, self._augmentation = pictures, augmentation
+        self._batches = max(1, round(len(pictures) / batch_size))
+        self._seed, self.epoch = seed, 0
+
+    def __len__(self) -> int:
+        return self._batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.epoch)
+        count, shuffled = len(self._pictures), self._augmentation is not None
+        order = torch.randperm(count, generator=generator) if shuffled else torch.arange(count)
+        for chosen in order.tensor_split(self._batches):
+            images = self._pictures.images[chosen].float() / 255
+            yield self._change(images, generator), self._pictures.targets[chosen]
+
+    def _change(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        if self._augmentation is None:
+            return images
+        return apply_affine(images, draw_affine(len(images), images.ndim - 2, self._augmentation, generator))
