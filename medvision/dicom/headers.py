@@ -208,7 +208,7 @@ def _interpret(file: SourceFile, elements: Elements) -> Header | Problem | None:
         pixels=pixels,
         rescale=believable_rescale(text.decimal("RescaleSlope"), text.decimal("RescaleIntercept"), padding),
         padding=padding,
-        attributes=tuple((keyword, text[keyword]) for keyword in CARRIED if text[keyword]),
+        attributes=tuple((keyword, value) for keyword in CARRIED if (value := text[keyword])),
         modality_stated=bool(text["Modality"]),
         rescale_type=text["RescaleType"].upper(),
         trigger_time=text["TriggerTime"],

@@ -82,7 +82,10 @@ class Texts:
         self._codec = _CODECS.get(charset.split("\\")[0].strip(" \0"), "latin-1")
 
     def __getitem__(self, keyword: str) -> str:
-        text = self._values.get(TEXT_TAGS[keyword], b"").decode(self._codec, "replace")
+        value = self._values.get(TEXT_TAGS[keyword])
+        if value is None:
+            return ""
+        text = value.strip(b"\0 ").decode(self._codec, "replace")
         if not text.isprintable():
             text = "".join(c for c in text if c.isprintable())
         return text.strip()
