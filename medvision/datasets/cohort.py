@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 
 from medvision.datasets import luna16
 from medvision.datasets.datalist import read_datalist
-from medvision.datasets.labelled import LabelledSeries, VolumeGrid
+from medvision.datasets.labelled import LabelledSeries
 from medvision.datasets.lidc_cohort import join_readings
 from medvision.datasets.lidc_readings import read_readings
+from medvision.datasets.sources import label_source
 from medvision.datasets.tables import (
     Annotations,
     add_truth,
@@ -20,9 +20,7 @@ from medvision.datasets.tables import (
     read_excluded,
 )
 from medvision.dicom.catalogue import catalogue
-from medvision.dicom.entries import SeriesEntry
-from medvision.dicom.sidecar import read_grid
-from medvision.dicom.store import StoreEntry, is_store, open_store
+from medvision.dicom.store import is_store, open_store
 from medvision.dicom.tables import ScanSource
 from medvision.errors import DataError, NothingToDoError
 from medvision.evaluation.series_list import read_series_uids
@@ -107,31 +105,8 @@ def _label(
             level = logging.WARNING if uid in annotations else logging.DEBUG
             logger.log(level, "series %s is left out: %s", source.name, row.reasons)
         elif uid not in labelled:
-            labelled[uid] = LabelledSeries(
-                uid,
-                source.patient_id or uid,
-                tuple(annotations.get(uid, ())),
-                source.load,
-                tuple(excluded.get(uid, ())),
-                manufacturer=row.manufacturer,
-                image=source.store / row.volume if isinstance(source, StoreEntry) else None,
-                grid_reader=_grid_reader(source),
-            )
+            labelled[uid] = label_source(source, annotations.get(uid, ()), excluded.get(uid, ()))
     return tuple(labelled.values())
-
-
-def _grid_reader(source: ScanSource) -> Callable[[], VolumeGrid] | None:
-    """How to learn where a volume lies without decoding it."""
-    if isinstance(source, StoreEntry):
-        return partial(_stored_grid, source)
-    if isinstance(source, SeriesEntry) and source.grid is not None:
-        return partial(VolumeGrid, source.grid.shape, source.grid.affine)
-    return None
-
-
-def _stored_grid(entry: StoreEntry) -> VolumeGrid:
-    affine, slices = read_grid(entry.store, entry.name)
-    return VolumeGrid((len(slices), entry.row.rows or 0, entry.row.columns or 0), affine)
 
 
 def _listed(series: tuple[LabelledSeries, ...], path: Path | None) -> tuple[LabelledSeries, ...]:

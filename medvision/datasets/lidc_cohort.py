@@ -13,6 +13,7 @@ from medvision.datasets.lidc_nodules import READERS_TO_COUNT, Nodule, nodules
 from medvision.datasets.lidc_places import is_covered, locate
 from medvision.datasets.lidc_readings import Readings, read_readings
 from medvision.datasets.lidc_xml import Reading
+from medvision.datasets.sources import label_source
 from medvision.dicom.catalogue import catalogue
 from medvision.dicom.decode import slice_references
 from medvision.dicom.entries import SeriesEntry
@@ -63,9 +64,7 @@ class LidcSeries:
         """
         sure = [nodule.annotation for nodule in self.nodules if nodule.n_readers >= min_readers]
         unsure = [nodule.annotation for nodule in self.nodules if nodule.n_readers < min_readers]
-        return LabelledSeries(
-            self.series_instance_uid, self.patient_id, tuple(sure), self.source.load, (*unsure, *self.points)
-        )
+        return label_source(self.source, sure, (*unsure, *self.points))
 
 
 def open_lidc(scans: Path, xml: Path | None = None) -> tuple[LidcSeries, ...]:

@@ -93,6 +93,8 @@ def test_a_store_with_xml_elsewhere_in_it_or_in_an_archive_in_it(dicom, xml, tmp
     (cohort,) = open_cohort(store)
     assert cohort.annotations == (inside.nodules[0].annotation,)
     assert len(cohort.excluded) == 3
+    assert (cohort.manufacturer, cohort.image.parent) == ("ACME", store / "volumes")
+    assert cohort.grid().shape == (24, 40, 44)
 
 
 def test_labels_for_training(dicom, xml):
