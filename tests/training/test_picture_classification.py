@@ -95,7 +95,7 @@ def test_folder_with_its_own_parts_reports_the_test_part(tmp_path: Path, folder:
 
 @pytest.mark.parametrize(("axes", "dims"), [(2, "2.5d"), (3, "2.5d"), (3, "acs")])
 def test_medmnist_keeps_its_splits(tmp_path: Path, axes: int, dims: str):
-    size_px = 16 if dims == "acs" else 32
+    size_px = 24 if dims == "acs" else 32
     npz = _medmnist(tmp_path / ("nodulemnist3d.npz" if axes == 3 else "breastmnist.npz"), axes)
     result = run_job(_medmnist_job(npz, tmp_path / "model", f"model.dims={dims}", f"model.size_px={size_px}"))
     metrics = json.loads((tmp_path / "model/metrics.json").read_text())
