@@ -97,12 +97,12 @@ def _front_and_back(chest: Chest, patient_position: str) -> QualityCheck:
 
 
 def _spine(chest: Chest) -> str:
-    """Where there is more bone in the middle: ahead of the lungs' front, or behind their middle."""
+    """Where there is more bone in the middle: about the lungs' front, or about their back."""
     levels, rows, strip = _central(chest, 30.0)
     depth, beyond = rows.stop - rows.start, round(40 / chest.step_mm[1])
     bone = chest.hu[levels, :, strip] > BONE_HU
-    front = np.count_nonzero(bone[:, max(0, rows.start - beyond) : rows.start + round(0.15 * depth)])
-    back = np.count_nonzero(bone[:, rows.start + round(0.6 * depth) : rows.stop + beyond])
+    front = np.count_nonzero(bone[:, max(0, rows.start - beyond) : rows.start + round(0.2 * depth)])
+    back = np.count_nonzero(bone[:, rows.stop - round(0.2 * depth) : rows.stop + beyond])
     if back > CLEAR_RATIO * front:
         return "behind"
     return "in front" if front > CLEAR_RATIO * back else "not clear"

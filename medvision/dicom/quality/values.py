@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
 from medvision.dicom.pixels import AIR_HU
 from medvision.dicom.quality.anatomy import PIPE_SHARE, windpipe
 from medvision.dicom.quality.check import make_check, signed
-from medvision.dicom.quality.chest import TISSUE_HU, Chest, Vector
+from medvision.dicom.quality.chest import TISSUE_HU, Chest, Mask
 from medvision.volumes import QualityCheck
 
 AIR_RANGE_HU = (-1024.0, -900.0)
@@ -26,46 +23,33 @@ SOFT_TISSUE_HU = (0.0, 120.0)
 PATCH_MM, MANY_PATCHES, ENOUGH_PATCHES = 3.0, 1000, 20
 
 
-@dataclass(frozen=True, slots=True)
-class Noise:
-    """Standard deviation within small patches of soft tissue.
+def measure_noise(chest: Chest, within: Mask | None = None) -> float:
+    """Standard deviation in small patches of soft tissue, after Christianson et al., AJR 205 (2015): W93.
 
-    Attributes:
-        levels: slice of the sample of each patch.
-        hu: its standard deviation.
+    Args:
+        chest: the sample.
+        within: where to look; everywhere where None.
+
+    Returns:
+        HU, the lower quartile: patches without an edge. NaN where there is too little soft tissue.
     """
-
-    levels: NDArray[np.int64]
-    hu: Vector
-
-    @property
-    def level_hu(self) -> float:
-        """The lower quartile: patches without an edge. NaN where there is too little soft tissue."""
-        return float(np.percentile(self.hu, 25)) if self.hu.size >= ENOUGH_PATCHES else float("nan")
-
-
-def measure_noise(chest: Chest) -> Noise:
-    """Local standard deviation in soft tissue, after Christianson et al., AJR 205 (2015): W93."""
     low, high = SOFT_TISSUE_HU
-    places = np.argwhere((chest.hu > low - 150) & (chest.hu < high + 150))
-    places = places[:: max(1, len(places) // MANY_PATCHES)]
-    patches = chest.patches(places, PATCH_MM).astype(np.float32)
+    tissue = (chest.hu > low - 150) & (chest.hu < high + 150)
+    places = np.argwhere(tissue if within is None else tissue & within)
+    patches = chest.patches(places[:: max(1, len(places) // MANY_PATCHES)], PATCH_MM).astype(np.float32)
     mean = patches.mean(axis=(1, 2))
-    soft = (mean > low) & (mean < high)
-    return Noise(places[soft, 0], np.asarray(patches[soft].std(axis=(1, 2)), np.float64))
+    deviation = patches[(mean > low) & (mean < high)].std(axis=(1, 2))
+    return float(np.percentile(deviation, 25)) if deviation.size >= ENOUGH_PATCHES else float("nan")
 
 
-def noise_check(noise: Noise) -> QualityCheck:
+def noise_check(chest: Chest) -> QualityCheck:
     """The noise level in words."""
-    limit = f"at most {MAX_NOISE_HU:g} HU"
-    if np.isnan(noise.level_hu):
+    noise_hu, limit = measure_noise(chest), f"at most {MAX_NOISE_HU:g} HU"
+    if np.isnan(noise_hu):
         return make_check("noise", "not measured: too little soft tissue", limit)
-    message = (
-        "the scan is noisy: faint nodules can drown, specks can look like nodules"
-        if noise.level_hu > MAX_NOISE_HU
-        else ""
-    )
-    return make_check("noise", f"{noise.level_hu:.0f} HU in soft tissue", limit, message)
+    message = "the scan is noisy: faint nodules can drown, specks can look like nodules"
+    too_much = noise_hu > MAX_NOISE_HU
+    return make_check("noise", f"{noise_hu:.0f} HU in soft tissue", limit, message if too_much else "")
 
 
 def look_at_values(chest: Chest, *, agent_named: bool) -> list[QualityCheck]:

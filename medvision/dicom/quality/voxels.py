@@ -13,7 +13,7 @@ from medvision.dicom.quality.artefacts import metal_check, motion_check, sample_
 from medvision.dicom.quality.check import make_check
 from medvision.dicom.quality.chest import Hu, find_chest
 from medvision.dicom.quality.lungs import look_at_lungs
-from medvision.dicom.quality.values import look_at_values, measure_noise, noise_check
+from medvision.dicom.quality.values import look_at_values, noise_check
 from medvision.geometry import Affine
 from medvision.volumes import QualityCheck, Verdict
 
@@ -37,12 +37,11 @@ def look_at_voxels(
     """
     planes, sample_ml = sample_slices(hu, affine)
     chest = find_chest(hu, affine)
-    noise = measure_noise(chest)
     checks = [_plausible(planes, headers), _padding(padded_fraction)]
     if can_overflow(headers):
         checks.append(_clipped(hu))
     checks += look_at_lungs(chest)
-    checks += [noise_check(noise), motion_check(planes, affine), metal_check(planes, sample_ml, chest, noise)]
+    checks += [noise_check(chest), motion_check(planes, affine), metal_check(planes, sample_ml, chest)]
     if chest.found:
         checks += look_at_values(chest, agent_named=any(header.contrast_agent for header in headers))
         checks += look_at_anatomy(chest, dict(headers[0].attributes).get("PatientPosition", ""))
