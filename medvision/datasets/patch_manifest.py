@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from medvision.contracts import check_table
 from medvision.contracts.csv_chunks import read_chunks
 from medvision.datasets.conditions import Condition, parse_condition
 from medvision.errors import ContractError, DataError
-
-logger = logging.getLogger(__name__)
 
 PATH, PATIENT = "path", "patient_id"
 IS_POSITIVE, IS_NEGATIVE = "==1", "==0"
@@ -79,19 +77,18 @@ def make_rule(positive: str | None, negative: str | None) -> Rule:
 
 
 def read_rows(manifest: Path, label: str, root: Path) -> Iterator[Row]:
-    """Yield every row that has a path and a patient.
+    """Yield the rows of a manifest that keeps its contract.
 
     Raises:
-        ContractError: a column is missing, or a path or patient is empty.
+        ContractError: a column is missing, a path or patient is empty, or a patch comes twice.
     """
+    check_table(manifest, "patches")
     for chunk in read_chunks(manifest):
-        if missing := [name for name in (PATH, PATIENT, label) if name not in chunk.columns]:
+        if label not in chunk.columns:
             there = ", ".join(chunk.columns)
-            raise ContractError(f"{manifest}: column {missing[0]!r} is missing (there are: {there})")
+            raise ContractError(f"{manifest}: column {label!r} is missing (there are: {there})")
         for line, cells in zip(chunk.lines, zip(*chunk.columns.values(), strict=True), strict=True):
             columns = dict(zip(chunk.columns, map(str.strip, cells), strict=True))
-            if empty := [name for name in (PATH, PATIENT) if not columns[name]]:
-                raise ContractError(f"{manifest}, line {line}: column {empty[0]!r} must not be empty")
             if chunk.decimal_comma:
                 columns[label] = columns[label].replace(",", ".")
             yield Row(line, root / columns[PATH].replace("\\", "/"), columns)
@@ -115,31 +112,3 @@ def target_of(manifest: Path, row: Row, label: str, rule: Rule) -> int | None:
         raise DataError(
             f"{manifest}, line {row.line}: column {label!r} is {text[:40]!r}: {error} ({rule.words})"
         ) from error
-
-
-def only_once(manifest: Path, rows: Iterable[tuple[Row, int]]) -> list[tuple[Row, int]]:
-    """Each patch once; a row that says the same again is told, one that says otherwise is refused.
-
-    Raises:
-        DataError: one patch has two labels or two patients.
-    """
-    first: dict[Path, tuple[Row, int]] = {}
-    repeated = []
-    for row, target in rows:
-        known, known_target = first.setdefault(row.path, (row, target))
-        if known is row:
-            continue
-        if (known_target, known.columns[PATIENT]) != (target, row.columns[PATIENT]):
-            raise DataError(
-                f"{manifest}: lines {known.line} and {row.line} give patch {row.columns[PATH]} "
-                "different labels or patients; keep one of them"
-            )
-        repeated.append(row.line)
-    if repeated:
-        logger.warning(
-            "%s: %d rows repeat a patch, such as line %d; each patch counts once",
-            manifest,
-            len(repeated),
-            repeated[0],
-        )
-    return list(first.values())

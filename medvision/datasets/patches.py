@@ -18,7 +18,6 @@ from medvision.datasets.patch_manifest import (
     Rule,
     has_label,
     make_rule,
-    only_once,
     read_rows,
     target_of,
 )
@@ -109,8 +108,8 @@ def read_patches(
 
     Raises:
         ConfigError: a condition that cannot be read.
-        DataError: a column that is missing, a row without path or patient, a label that cannot be compared or
-            is both positive and negative, or one patch with two labels.
+        ContractError: a column that is missing, a row without path or patient, a patch that comes twice.
+        DataError: a label that cannot be compared, or is both positive and negative.
         NothingToDoError: no patch that can be learnt from.
     """
     rule = make_rule(positive, negative)
@@ -118,7 +117,7 @@ def read_patches(
     labelled = [row for row in rows if has_label(row, label)]
     judged = [(row, target_of(manifest, row, label, rule)) for row in labelled]
     chosen = [(row, target) for row, target in judged if target is not None]
-    records, left_out = _with_headers(only_once(manifest, chosen))
+    records, left_out = _with_headers(chosen)
     found = PatchSet(
         manifest,
         label,

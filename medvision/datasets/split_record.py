@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from medvision.contracts import check_document
 from medvision.datasets.splits import check_no_leakage
 from medvision.errors import DataError
 from medvision.files import write_text
@@ -105,20 +106,21 @@ def read_split(path: Path) -> SplitRecord:
     """Read what `write_split` wrote.
 
     Raises:
-        DataError: there is no such file, or it is no split.
+        DataError: there is no such file, or it is no JSON.
+        ContractError: it is no split.
     """
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
-        parts = {
-            name: PartRecord(tuple(part["patients"]), tuple(part["series"]))
-            for name, part in known["parts"].items()
-        }
-        salt = bytes.fromhex(known["salt"]).hex()
-        return SplitRecord(parts, known["how"], salt, known["key_id"], known["schema_version"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(
-            f"{path} is no split: {error}; give the {SPLIT} of a model that medvision trained"
+            f"cannot read split {path}: {error}; give the {SPLIT} of a model that medvision trained"
         ) from error
+    check_document(known, "split", str(path))
+    parts = {
+        name: PartRecord(tuple(part["patients"]), tuple(part["series"]))
+        for name, part in known["parts"].items()
+    }
+    return SplitRecord(parts, known["how"], known["salt"], known["key_id"], known["schema_version"])
 
 
 def apply_split(

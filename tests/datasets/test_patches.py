@@ -93,8 +93,8 @@ def test_nothing_to_learn_from_says_why(folder):
     [
         ("path,malignancy\na.npy,1\n", r"labels\.csv: column 'patient_id' is missing \(there are: path, mal"),
         ("path,patient_id,size\na.npy,P,1\n", "column 'malignancy' is missing"),
-        (HEADER + "a.npy,,1\n", "line 2: column 'patient_id' must not be empty"),
-        (HEADER + "a.npy,P,1\n,P,1\n", "line 3: column 'path' must not be empty"),
+        (HEADER + "a.npy,,1\n", "line 2: column 'patient_id' is '' and must not be empty"),
+        (HEADER + "a.npy,P,1\n,P,1\n", "line 3: column 'path' is '' and must not be empty"),
         (HEADER + "a.npy,P\n", "line 2: 2 values under 3"),
         ("", "is empty"),
     ],
@@ -119,13 +119,11 @@ def test_a_condition_that_is_none(folder):
         read_patches(manifest(folder, "a.npy,P,3\n"), label="malignancy", positive="=>4")
 
 
-def test_doubled_rows(folder, caplog):
-    found = read_patches(manifest(folder, "a.npy,P,5\na.npy,P,4\nb.npy,P,1\n"), **RULE)
-    assert len(found.records) == 2
-    assert "1 rows repeat a patch, such as line 3" in caplog.text
-    for rows in ("a.npy,P,5\na.npy,P,1\n", "a.npy,P,5\na.npy,Q,5\n"):
-        with pytest.raises(DataError, match=r"lines 2 and 3 give patch a\.npy different labels or patients"):
-            read_patches(manifest(folder, rows), **RULE)
+def test_a_patch_that_comes_twice(folder):
+    with pytest.raises(
+        ContractError, match=r"line 4: column 'path' is 'a\.npy' and must be unique, but line 2"
+    ):
+        read_patches(manifest(folder, "a.npy,P,5\nb.npy,P,1\na.npy,P,4\n"), **RULE)
 
 
 def test_tables_as_spreadsheets_write_them(folder):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medvision.datasets.split_record import apply_split, read_split, record_split, write_split
-from medvision.errors import DataError
+from medvision.errors import ContractError, DataError
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,28 @@ def test_a_patient_in_two_parts_is_refused():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", json.dumps({"parts": {}, "how": {}, "salt": "xyz", "schema_version": "1.0"})]
+    ("change", "message"),
+    [
+        ({"parts": {}}, r"split\.json: parts: .*\[schema split"),
+        ({"salt": "xyz"}, r"split\.json: salt: 'xyz' does not match"),
+        (
+            {"parts": {"training": {"patients": ["Jane"], "series": []}}},
+            r"parts\.training\.patients\[0\]: 'Jane'",
+        ),
+        ({"schema_version": "2.0"}, "schema_version"),
+    ],
 )
-def test_any_other_file_is_no_split(tmp_path, text):
+def test_any_other_document_is_no_split(tmp_path, change, message):
     path = tmp_path / "split.json"
-    path.write_text(text)
-    with pytest.raises(DataError, match=r"split\.json is no split"):
+    write_split(path, record_split({"training": TRAINING}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ContractError, match=message):
         read_split(path)
 
 
-def test_no_such_file(tmp_path):
-    with pytest.raises(DataError, match="is no split"):
+def test_no_such_file_and_no_json(tmp_path):
+    with pytest.raises(DataError, match="cannot read split"):
+        read_split(tmp_path / "split.json")
+    (tmp_path / "split.json").write_text("{")
+    with pytest.raises(DataError, match="cannot read split"):
         read_split(tmp_path / "split.json")
