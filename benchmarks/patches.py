@@ -3,7 +3,8 @@
 Random 96³ crops on the scan's own grid, int16 HU to float32 windowed, batches of 4, two workers each: threads
 here, processes there. Each contestant runs in processes of its own, in turns; the best of its turns counts.
 Memory is the peak of the proportional set size (PSS) over all its processes; of it, anonymous is what the
-system cannot drop. With the blosc2 package installed, chunks compressed with it take part.
+system cannot drop. Disk is what it keeps beside the STORE. With the blosc2 package installed, chunks that it
+compresses take part.
 
 MEDVISION_BENCH_STORE names a STORE to use instead of simulating one.
 """
@@ -151,7 +152,6 @@ def chunked(store: Path, folder: Path, length: int) -> Batches:
             hu = np.asarray(entry.load().volume.array)
             blosc2.asarray(hu, urlpath=path, chunks=CHUNK, mode="w", cparams={"codec": blosc2.Codec.LZ4})
             arrays.append(blosc2.open(path, mode="r"))
-    print("disk", sum(path.stat().st_size for path in folder.iterdir()) >> 20, "MiB", file=sys.stderr)
     return PatchLoader(Chunked(arrays, length), BATCH, threads=WORKERS)
 
 
@@ -180,21 +180,22 @@ def run_alone(name: str, store: Path, folder: Path) -> None:
     start = time.perf_counter()
     count = sum(len(batch["image"] if isinstance(batch, dict) else batch) for batch in stream)
     rate = count / (time.perf_counter() - start)
-    print(json.dumps({"opened": opened, "rate": rate}))
+    disk = sum(path.stat().st_size for path in folder.iterdir()) >> 20
+    print(json.dumps({"opened": opened, "rate": rate, "disk": disk}))
 
 
 def measure(name: str, store: Path) -> dict[str, float]:
-    """One turn of a contestant: seconds to open, patches a second, peak memory in MiB."""
+    """One turn of a contestant: seconds to open, patches a second, memory and disk in MiB."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "benchmarks.patches", name, str(store), folder]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         peak = {"pss": 0, "anonymous": 0}
         watcher = threading.Thread(target=_watch, args=(process, peak))
         watcher.start()
-        output, _ = process.communicate()
+        output, complaints = process.communicate()
         watcher.join()
     if process.returncode:
-        raise RuntimeError(f"{name} ended with {process.returncode}")
+        raise RuntimeError(f"{name} ended with {process.returncode}: {complaints}")
     return {**json.loads(output.splitlines()[-1]), **peak}
 
 
@@ -245,13 +246,13 @@ def main() -> None:
         store = find_store(Path(scratch))
         turns = [{name: measure(name, store) for name in CONTESTANTS} for _ in range(TURNS)]
     best = {name: max((turn[name] for turn in turns), key=lambda one: one["rate"]) for name in CONTESTANTS}
-    print("\n| | patches/s | ours / this | seconds to open | peak PSS MiB | anonymous MiB |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    print("\n| | patches/s | ours / this | seconds to open | peak PSS MiB | anonymous MiB | disk MiB |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, contestant in CONTESTANTS.items():
         one = best[name]
         print(
             f"| {contestant.title} | {one['rate']:.0f} | {best['ours']['rate'] / one['rate']:.1f} "
-            f"| {one['opened']:.1f} | {one['pss']} | {one['anonymous']} |"
+            f"| {one['opened']:.1f} | {one['pss']} | {one['anonymous']} | {one['disk']} |"
         )
 
 
