@@ -37,12 +37,12 @@ def motion_check(planes: Hu, affine: Affine) -> QualityCheck:
 
     Motion that blurs every slice alike, such as the heart's, makes no step and is not found.
     """
-    limit = f"at most {MAX_STEP:g} times as much as around"
+    limit = f"at most {MAX_STEP:g} times the usual"
     steps = slice_steps(planes)
     if steps.size == 0:
         return make_check("motion", "not measured: too few slices", limit)
     found = np.flatnonzero(steps > MAX_STEP)
-    value = f"neighbouring slices differ by at most {steps.max():.2f} times as much as around"
+    value = f"largest change from slice to slice {steps.max():.2f} times the usual"
     message = ""
     if found.size:
         normal = affine[:3, 0] / np.linalg.norm(affine[:3, 0])

@@ -35,6 +35,17 @@ _PROJECTIONS = frozenset(
     ]
 )  # fmt: skip
 
+_JPEG = "1.2.840.10008.1.2.4."
+_ENCODINGS = {
+    "1.2.840.10008.1.2": "uncompressed", "1.2.840.10008.1.2.1": "uncompressed",
+    "1.2.840.10008.1.2.1.99": "deflated", "1.2.840.10008.1.2.2": "uncompressed, big endian",
+    "1.2.840.10008.1.2.5": "RLE", _JPEG + "50": "JPEG, lossy", _JPEG + "51": "JPEG, lossy",
+    _JPEG + "57": "JPEG lossless", _JPEG + "70": "JPEG lossless", _JPEG + "80": "JPEG-LS lossless",
+    _JPEG + "81": "JPEG-LS near-lossless", _JPEG + "90": "JPEG 2000 lossless", _JPEG + "91": "JPEG 2000",
+    _JPEG + "201": "HTJ2K lossless", _JPEG + "202": "HTJ2K lossless", _JPEG + "203": "HTJ2K",
+}  # fmt: skip
+"""Transfer Syntax UID (PS3.6 A-1) → words."""
+
 
 def look_at_kind(header: Header) -> list[QualityCheck]:
     """Whether it is a CT volume at all; a rejection here makes all other checks moot."""
@@ -91,8 +102,8 @@ def _is_projection(part: str) -> bool:
 
 def _encoding(header: Header) -> QualityCheck:
     syntax = header.pixels.transfer_syntax if header.pixels else ""
-    message = ""
+    value, message = _ENCODINGS.get(syntax, f"Transfer Syntax {syntax or 'absent'}"), ""
     if header.pixels is not None and not is_decodable(header.pixels):
         bits = header.pixels.bits_allocated
         message = f"pixel data in Transfer Syntax {syntax or 'unknown'} with {bits} bits cannot be decoded"
-    return make_check("encoding", syntax, "a Transfer Syntax with a decoder", message, "reject")
+    return make_check("encoding", value, "one that can be decoded", message, "reject")
