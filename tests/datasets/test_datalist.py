@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813  its own documentation's name
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvision.datasets.boxes import BOX_MODES, from_centers, to_centers
@@ -129,6 +129,7 @@ def test_a_list_of_the_decathlon(tmp_path):
     assert other.further == {"weight": 0.5}
 
 
+@settings(deadline=None)  # the first example imports MONAI
 @given(
     st.lists(st.tuples(*[st.floats(-300, 300)] * 3, *[st.floats(0, 50)] * 3), max_size=4),
     st.sampled_from(BOX_MODES),

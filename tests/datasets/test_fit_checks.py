@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvision.datasets.cohort import open_cohort
@@ -78,6 +78,7 @@ def test_a_grid_that_only_decoding_would_tell_is_passed_over():
     check_fit([LabelledSeries("1", "1", (Annotation("1", (9e9, 0, 0), 5),), lambda: None)], TABLE)
 
 
+@settings(deadline=None)
 @given(affines(), st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=6))
 def test_what_lies_in_the_volume_is_inside_in_any_orientation(affine, places):
     marks = series(voxel_to_lps(affine, np.array(places) * (np.array(SHAPE) - 1))).annotations

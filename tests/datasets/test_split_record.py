@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvision.datasets.split_record import apply_split, read_split, record_split, write_split
@@ -60,6 +60,7 @@ def test_two_splits_of_the_same_patients_cannot_be_joined_without_the_key():
 identifiers = st.text("abcXYZ019-_.^", max_size=6)
 
 
+@settings(deadline=None)  # the first example imports
 @given(st.lists(st.tuples(identifiers, identifiers), max_size=20), st.integers(0, 20))
 def test_every_patient_is_found_where_it_was(pairs, border):
     patients = sorted({patient for patient, _ in pairs})

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvision.datasets.splits import check_no_leakage, folds_by_patient, parts_by_hash, split_by_patient
@@ -100,6 +100,7 @@ def test_too_few_patients():
         folds_by_patient([Item("a", 0), Item("b", 0)], 1)
 
 
+@settings(deadline=None)
 @given(items_of_patients, st.lists(st.text(min_size=9, max_size=12), max_size=10), fractions, seeds)
 def test_nobody_changes_sides_of_a_stable_split(items, newcomers, fraction, seed):
     shares = {"rest": 1 - fraction, "held out": fraction}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -87,6 +87,7 @@ def test_a_stratified_split_in_two_keeps_the_shares():
 patients_with_labels = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=4), min_size=2, max_size=30)
 
 
+@settings(deadline=None)
 @given(patients_with_labels, st.integers(0, 100), st.data())
 def test_stratified_folds_keep_everyone_once_patients_together_and_sizes_even(labels, seed, data):
     items = [Mark(f"P{p}", label, "A", n) for p, own in enumerate(labels) for n, label in enumerate(own)]
@@ -99,6 +100,7 @@ def test_stratified_folds_keep_everyone_once_patients_together_and_sizes_even(la
     assert max(sizes) - min(sizes) <= 1
 
 
+@settings(deadline=None)
 @given(patients_with_labels, st.floats(0.05, 0.95), st.randoms())
 def test_the_order_of_items_does_not_matter(labels, fraction, random):
     items = [Mark(f"P{p}", label, "A", n) for p, own in enumerate(labels) for n, label in enumerate(own)]
