@@ -19,6 +19,8 @@ from medvision.config.deidentification import DeidentificationConfig
 from medvision.dicom.deidentify import BurnedInError, DeidentificationKey, deidentify
 from medvision.dicom.deidentify.burned_in import why_burned_in
 from medvision.dicom.deidentify.dates import shift
+from medvision.dicom.deidentify.elements import read_errors
+from medvision.dicom.deidentify.quiet import quiet_pydicom
 from medvision.dicom.deidentify.words import clean
 from medvision.errors import DicomError
 from tests.dicom.builders import Slices
@@ -46,6 +48,8 @@ def written(ds):
     [
         ("KVP", "DS", b"ZZ00001Q"),  # kept as a number, and is none
         ("KVP", "LO", b"ZZ00001Q"),
+        ("Manufacturer", "LO", b"ACME\x08\x00\x90\x10LO ZZ00001Q"),  # swallowed the next attribute
+        ("ConvolutionKernel", "SH", b"B50f" + bytes(70) + b"ZZ00001Q"),
         ("Rows", "LO", b"ZZ00001Q"),
         ("InstanceNumber", "IS", b"ZZ00001Q"),
         ("ConvolutionKernel", "OB", b"ZZ00001Q"),
@@ -274,3 +278,34 @@ def test_a_group_of_values_stays_a_group():
     out = deidentify(ds, KEY, SHIFT)
 
     assert len(out.DateOfLastCalibration) == 2
+
+
+def test_damaged_images_are_refused_in_one_line_or_come_out_clean():
+    base = written(Slices(extra={"PatientComments": "ZZ00001Q", "PatientName": "ZZ00002Q"}).dataset(0))
+    random, end = np.random.default_rng(7), base.rindex(b"\xe0\x7f\x10\x00") + 12
+    refusals = []
+    for _ in range(300):
+        data = bytearray(base)
+        for place in random.integers(132, end, 4):
+            data[place] = random.integers(256)
+        with quiet_pydicom():
+            try:
+                ds = pydicom.dcmread(io.BytesIO(bytes(data)), force=True)
+            except read_errors():
+                continue
+            try:
+                out = deidentify(ds, KEY)
+            except DicomError as error:
+                refusals.append(str(error))
+                continue
+        assert out.PatientIdentityRemoved == "YES"
+    assert refusals
+    assert "ZZ0" not in "".join(refusals)
+
+
+def test_an_unknown_transfer_syntax_is_said():
+    ds = Slices().dataset(0)
+    ds.file_meta.TransferSyntaxUID = "1.2.840.113619.5.2"
+
+    with pytest.raises(DicomError, match="Transfer Syntax"):
+        deidentify(ds, KEY)

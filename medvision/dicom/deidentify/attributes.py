@@ -14,6 +14,7 @@ from medvision.dicom.deidentify.key import DeidentificationKey, is_uid
 from medvision.dicom.deidentify.table import rules_by_keyword
 from medvision.dicom.deidentify.words import clean
 
+MAX_TEXT = 64
 _LEFT_OUT = (Action.REMOVE, Action.EMPTY, Action.DUMMY)
 
 
@@ -47,9 +48,14 @@ def treat_attributes(
             new = new_uid(value, keyword, key, config)
         else:
             new = value if action is Action.KEEP else ""
-        if new:
+        if new and is_short_text(new):
             treated[keyword] = new
     return treated
+
+
+def is_short_text(text: str) -> bool:
+    """Whether each of its values is as short as VR LO allows, the longest of the texts that are kept."""
+    return all(len(value) <= MAX_TEXT and value.isprintable() for value in text.split("\\"))
 
 
 def patient_of(patient_id: str, study_instance_uid: str) -> str:

@@ -16,7 +16,7 @@ from medvision.config.deidentification import DeidentificationConfig
 from medvision.dicom.deidentify.attributes import new_uid, patient_of
 from medvision.dicom.deidentify.audit import Audit
 from medvision.dicom.deidentify.dataset import deidentify
-from medvision.dicom.deidentify.elements import NOT_READABLE
+from medvision.dicom.deidentify.elements import read_errors
 from medvision.dicom.deidentify.key import DeidentificationKey, is_uid
 from medvision.dicom.deidentify.quiet import quiet_pydicom
 from medvision.dicom.entries import SeriesEntry
@@ -106,19 +106,19 @@ class _Copying:
                 made.save_as(aside, enforce_file_format=True)
         except OSError as error:
             raise OutputError(f"cannot write to {self.folder}: {error.strerror}; free space") from error
-        except NOT_READABLE:
+        except read_errors():
             return False
         self.audit.merge(counts)
         return True
 
     def _read(self, path: Path, counts: Audit) -> Dataset | None:
         import pydicom
-        from pydicom.errors import InvalidDicomError
 
+        unusable: tuple[type[Exception], ...] = (DataError, *read_errors())
         try:
             read = pydicom.dcmread(path, force=True)
             return deidentify(read, self.key, self.config, patient=self.patient, audit=counts)
-        except (InvalidDicomError, DataError, *NOT_READABLE):
+        except unusable:
             return None
 
 

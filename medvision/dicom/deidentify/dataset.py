@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pydicom.uid import UID
 
 _IMAGE_TYPE, _SOP_CLASS, _SOP_INSTANCE = 0x00080008, 0x00080016, 0x00080018
+_TRANSFER_SYNTAX = 0x00020010
 _PATIENT_ID, _STUDY, _BURNED_IN = 0x00100020, 0x0020000D, 0x00280301
 
 
@@ -50,7 +51,7 @@ def deidentify(
 
     Raises:
         BurnedInError: the header says, or its kind makes likely, that identity is drawn into the pixels.
-        DicomError: sequences are nested too deeply.
+        DicomError: its Transfer Syntax is unknown, or sequences are nested too deeply.
     """
     config = config or DeidentificationConfig()
     with quiet_pydicom():
@@ -98,7 +99,10 @@ def _add_file_meta(made: Dataset, source: Dataset) -> None:
     meta.MediaStorageSOPClassUID = made.get("SOPClassUID", "")
     meta.MediaStorageSOPInstanceUID = made.get("SOPInstanceUID", "")
     old = getattr(source, "file_meta", None)
-    meta.TransferSyntaxUID = UID(read_text(old, 0x00020010) if old else "") or _transfer_syntax(source)
+    syntax = UID(read_text(old, _TRANSFER_SYNTAX) if old else "") or _transfer_syntax(source)
+    if syntax.is_private or not syntax.is_transfer_syntax:
+        raise DicomError("the Transfer Syntax UID (0002,0010) is none that DICOM defines")
+    meta.TransferSyntaxUID = syntax
     made.file_meta = meta
 
 

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import struct
+from functools import cache, lru_cache
 from numbers import Number
 from typing import TYPE_CHECKING
 
 from medvision.config.deidentification import DeidentificationConfig
 from medvision.dicom.deidentify.actions import Action
+from medvision.dicom.deidentify.attributes import is_short_text
 from medvision.dicom.deidentify.table import rules
 
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
 
-NOT_READABLE = (ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError,
-                RecursionError, TypeError, ValueError)  # fmt: skip
-"""What pydicom raises when a value is not what its Value Representation says."""
+
+@cache
+def read_errors() -> tuple[type[Exception], ...]:
+    """What pydicom raises when a file or value is not what it says."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    return (
+        ArithmeticError, AttributeError, BytesLengthException, EOFError, InvalidDicomError, LookupError,
+        NotImplementedError, OSError, RecursionError, struct.error, TypeError, ValueError,
+    )  # fmt: skip
+
 
 _BYTES = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
 _TEXT = frozenset(("AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"))
 _KINDS = (_BYTES, _TEXT, frozenset(("SQ",)), frozenset(("DS", "IS")))
 """What is none of these is a binary number."""
-_DECIMALS = 3
+_WORDS, _DECIMALS, _BINARY = 1, 3, len(_KINDS)
 _DATES = frozenset(("DA", "DT", "TM"))
 _FREE_TEXT = frozenset(("AE", "LT", "PN", "ST", "UC", "UR", "UT"))
 _OF_DICOM_ITSELF = ("ClassUID", "SyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID")
@@ -37,7 +47,7 @@ def read_element(dataset: Dataset, tag: int) -> DataElement | None:
     try:
         element = dataset[tag]
         return element if dictionary_vr(tag) != "SQ" or element.VR == "SQ" else None
-    except NOT_READABLE:
+    except read_errors():
         return None
 
 
@@ -64,29 +74,42 @@ def keyword_of(tag: int) -> str:
     return rule.keyword if rule else keyword_for_tag(tag)
 
 
+@lru_cache(maxsize=_KNOWN_TAGS)
+def is_retired(tag: int) -> bool:
+    """Whether PS3.6 has given an attribute up."""
+    from pydicom.datadict import dictionary_is_retired
+
+    return dictionary_is_retired(tag)
+
+
 def has_expected_kind(element: DataElement) -> bool:
-    """Whether text is where PS3.6 has text, bytes where it has bytes, numbers where it has numbers."""
+    """Whether text is where PS3.6 has text, bytes where it has bytes, numbers where it has numbers.
+
+    Text must be short, too: a length that lies makes neighbouring attributes a part of the value.
+    """
     from pydicom.datadict import dictionary_VR
 
     found = str(element.VR).split(" or ", maxsplit=1)[0]  # a new Data Set's Pixel Data is `OB or OW`
     kind, expected = _kind(found), dictionary_VR(element.tag).split(" or ")
     if kind not in map(_kind, expected):
         return False
-    if kind < _DECIMALS or element.is_empty:
+    if kind not in (_WORDS, _DECIMALS, _BINARY) or element.is_empty:
         return True
     values = element.value if element.VM > 1 else [element.value]
+    if kind == _WORDS:
+        return all(is_short_text(str(value)) for value in values)
     return all(isinstance(value, Number) for value in values)  # pydicom gives text for numbers that are none
 
 
 def _kind(vr: str) -> int:
-    return next((number for number, kind in enumerate(_KINDS) if vr in kind), len(_KINDS))
+    return next((number for number, kind in enumerate(_KINDS) if vr in kind), _BINARY)
 
 
 def action_beyond_table(element: DataElement, keyword: str, config: DeidentificationConfig) -> Action:
     """What happens to an attribute of PS3.6 without a row: the table's editors add those that they meet late.
 
     Dates, names, addresses and free text go as their neighbours in the table do, UIDs of instances are
-    replaced, and what is no text stays.
+    replaced, retired attributes removed; short text, codes and numbers stay.
     """
     vr, group = dictionary_vr(int(element.tag)), element.tag.group
     if vr in _DATES:
@@ -94,6 +117,10 @@ def action_beyond_table(element: DataElement, keyword: str, config: Deidentifica
     if vr == "UI":
         known = keyword.endswith(_OF_DICOM_ITSELF) or "SOPClasses" in keyword or config.retain_uids
         return Action.KEEP if known else Action.UID
-    if vr in _FREE_TEXT or (vr in ("OB", "UN") and group not in _IMAGE_GROUPS):
+    if (
+        is_retired(int(element.tag))
+        or vr in _FREE_TEXT
+        or (vr in ("OB", "UN") and group not in _IMAGE_GROUPS)
+    ):
         return Action.REMOVE
     return Action.KEEP

@@ -11,7 +11,13 @@ from typing import Any
 from medvision.config.base import config_sha256
 from medvision.config.deidentification import DeidentificationConfig
 from medvision.dicom.decode import Decoded
-from medvision.dicom.deidentify.attributes import carried_action, new_uid, patient_of, treat_attributes
+from medvision.dicom.deidentify.attributes import (
+    carried_action,
+    is_short_text,
+    new_uid,
+    patient_of,
+    treat_attributes,
+)
 from medvision.dicom.deidentify.audit import Audit
 from medvision.dicom.deidentify.burned_in import why_burned_in
 from medvision.dicom.deidentify.copies import COPIES, Copies, write_copies
@@ -100,7 +106,18 @@ class StoreDeidentifier:
             (row.study_instance_uid, study),
         ):
             words = words.replace(old, new) if old else words
-        return replace(row, series_instance_uid=series, study_instance_uid=study, name=name, reasons=words)
+        return replace(
+            row,
+            series_instance_uid=series,
+            study_instance_uid=study,
+            name=name,
+            reasons=words,
+            modality=_short(row.modality),
+            manufacturer=_short(row.manufacturer),
+            model=_short(row.model),
+            kernel=_short(row.kernel),
+            body_part=_short(row.body_part),
+        )
 
     def decoded(self, decoded: Decoded) -> Decoded:
         """Volume and sidecar: the same voxels under new identifiers.
@@ -178,6 +195,10 @@ class StoreDeidentifier:
 
     def _uid(self, uid: str) -> str:
         return new_uid(uid, "SeriesInstanceUID", self.key, self.config)
+
+
+def _short(text: str) -> str:
+    return text if is_short_text(text) else ""
 
 
 def _summary(copies: Sequence[Copies]) -> dict[str, Any]:
