@@ -136,6 +136,11 @@ def quality(verdict: Verdict, checks: int) -> str:
     return f"{QUALITY[verdict]}, {'the only check' if checks == 1 else f'all {checks} checks'} passed"
 
 
+def sentence(text: str) -> str:
+    """Begins with a capital letter and ends with a full stop."""
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
 def operating_words(point: OperatingPoint) -> str:
     """What the threshold means."""
     sentences = [f"Reported is what reaches a probability of {percent(point.threshold)}."]
