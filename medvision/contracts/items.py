@@ -41,6 +41,7 @@ NAMES = (
     ("*/report.json", "report"),
     (SIDECARS, "volume"),
     ("model.yaml", "model"),
+    ("split.json", "split"),
 )
 """Where in a folder which contract holds; a table's name ends in `.csv` (or `.csv.gz`)."""
 
