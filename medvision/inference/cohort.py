@@ -128,7 +128,8 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     make_folder(out)
     predictor = Predictor(model, device)
     settings = _settings(predictor, formats, fp_per_scan, threshold)
-    with HeaderIndex(index or out / INDEX, trusted=resume) as known:
+    place = None if _is_one_store(sources) else index or out / INDEX
+    with HeaderIndex(place, trusted=resume) as known:
         found, problems = _find(sources, min_slices, known)
         selection = select(
             found, wanted=series, every=all_series, trained_kernels=predictor.card.training.kernels
@@ -204,11 +205,15 @@ def _settings(
     )
 
 
+def _is_one_store(sources: Sequence[Path]) -> bool:
+    return len(sources) == 1 and is_store(sources[0])
+
+
 def _find(
     sources: Sequence[Path], min_slices: int, index: HeaderIndex
 ) -> tuple[Sequence[ScanSource], Sequence[Problem]]:
     """The Series of a STORE, or of whatever the sources hold."""
-    if len(sources) == 1 and is_store(sources[0]):
+    if _is_one_store(sources):
         return open_store(sources[0]), ()
     listed = catalogue(sources, min_slices=min_slices, index=index)
     return listed.series, listed.problems

@@ -252,6 +252,7 @@ def test_of_a_study_the_best_series_is_analysed_and_the_reason_said(study, model
     assert "1.2.8.1" in (out / "worklist.html").read_text()
     for name in ("series", "worklist", "predictions"):
         check_table(out / f"{name}.csv", name)
+    assert (out / INDEX).exists() == (kind == "dicom")
     if kind == "store":
         assert (out / series["1.2.8.1"]["volume"]).resolve() == source / "volumes" / "1.2.8.1.nii.gz"
 
