@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from medvision.dicom.catalogue import MIN_SLICES, Catalogue, catalogue
 from medvision.dicom.decode import Decoded
@@ -25,6 +24,7 @@ from medvision.dicom.entries import (
     reasons_of,
     status_of,
 )
+from medvision.dicom.identity import Deidentifier
 from medvision.dicom.index import INDEX, HeaderIndex
 from medvision.dicom.patients import forget_patients, read_patients, write_patients
 from medvision.dicom.problems import Problem
@@ -58,39 +58,6 @@ EARLY_START_FILES = 1000
 """A single series has fewer; for it processes would be started in vain."""
 SERIES_CSV, PROBLEMS_CSV = "series.csv", "problems.csv"
 EXIT_ALL_WELL, EXIT_SOME_FAILED, EXIT_NOTHING = 0, 3, 4
-
-
-class Deidentifier(Protocol):
-    """Stands between what was read and what is written to the STORE; nothing identified passes by it.
-
-    It is sent to the workers, so it can be pickled, and gives the same answer in each of them.
-    """
-
-    def check(self, entry: SeriesEntry) -> None:
-        """Called before a series is decoded.
-
-        Raises:
-            RejectedSeriesError: it must not enter (burned-in annotation); one line without identifiers.
-        """
-
-    def row(self, row: SeriesRow) -> SeriesRow:
-        """The row for `series.csv`; its `name` is what the volume's files are called."""
-
-    def decoded(self, decoded: Decoded) -> Decoded:
-        """What goes into volume and sidecar, under the same `name` that `row` gives.
-
-        Raises:
-            RejectedSeriesError: the voxels show who the patient is; one line without identifiers.
-        """
-
-    def problem(self, problem: Problem) -> Problem:
-        """The row for `problems.csv`, without names of folders and files."""
-
-    def digest(self, input_sha256: str) -> str:
-        """What stands for the input's hash in the sidecar; other settings or another key give another one."""
-
-    def finish(self, store: Path, entries: Sequence[SeriesEntry]) -> None:
-        """Called when all is written, with every series seen: the place for the audit file."""
 
 
 @dataclass(frozen=True, slots=True)
