@@ -46,6 +46,8 @@ def _frames(header: Header, dataset: Any) -> Iterator[Header]:  # noqa: ANN401  
     per_frame = dataset.PerFrameFunctionalGroupsSequence
     if header.pixels is None or len(per_frame) != header.pixels.n_frames or len(per_frame) > MAX_FRAMES:
         raise ValueError(f"{len(per_frame)} frame groups")
+    if dataset.get("ContrastBolusAgentSequence"):
+        header = replace(header, contrast_agent=True)
     for number, group in enumerate(per_frame):
         yield _frame(header, number, _finder(group, shared))
 
@@ -74,6 +76,8 @@ def _frame(header: Header, number: int, find: _Find) -> Header:
     temporal = find("FrameContentSequence", "TemporalPositionIndex")
     thickness = find("PixelMeasuresSequence", "SliceThickness")
     kernel = find("CTReconstructionSequence", "ConvolutionKernel")
+    kernel = kernel or find("UnassignedSharedConvertedAttributesSequence", "ConvolutionKernel")
+    rescale_type = find("PixelValueTransformationSequence", "RescaleType")
     return replace(
         header,
         frame=number,
@@ -87,6 +91,7 @@ def _frame(header: Header, number: int, find: _Find) -> Header:
         temporal_position=int(temporal) if temporal is not None else None,
         instance_number=number + 1,
         rescale=_rescale(header, find),
+        rescale_type=str(rescale_type or header.rescale_type).upper(),
     )
 
 

@@ -14,6 +14,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
+    LegacyConvertedEnhancedCTImageStorage,
     RLELossless,
 )
 
@@ -116,6 +117,43 @@ def test_enhanced_ct_equals_single_frames(tmp_path, compressed):
     np.testing.assert_array_equal(scan.volume.array, slices.truth(slices.positions_mm))
     np.testing.assert_allclose(scan.volume.affine[:3, 3], slices.position(0))
     assert {s.sop_instance_uid for s in scan.slices} == {f"{SERIES_UID}.{order[0] + 1}"}
+
+
+def test_a_legacy_converted_ct_is_read_and_judged_like_an_enhanced_one(tmp_path):
+    slices = Slices()
+    ds = enhanced(slices, range(24))
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = LegacyConvertedEnhancedCTImageStorage
+    ds.ContrastBolusAgentSequence = Sequence([Dataset()])
+    del ds.ConvolutionKernel, ds.Modality
+    converted = Dataset()
+    converted.ConvolutionKernel = "B70f"
+    ds.SharedFunctionalGroupsSequence[0].UnassignedSharedConvertedAttributesSequence = Sequence([converted])
+    save(ds, tmp_path / "legacy.dcm")
+    (entry,) = catalogue([tmp_path]).series
+    assert entry.row.kernel == "B70f"
+    assert all(header.contrast_agent for header in entry.stack.headers)
+    assert "Modality is absent: taken as CT" in entry.row.reasons
+    np.testing.assert_array_equal(entry.load().volume.array, slices.truth(slices.positions_mm))
+
+
+def test_an_enhanced_map_of_iodine_is_no_hu(tmp_path):
+    ds = enhanced(Slices(), range(24))
+    ds.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence[0].RescaleType = "MGML"
+    save(ds, tmp_path / "iodine.dcm")
+    (entry,) = catalogue([tmp_path]).series
+    assert entry.row.reasons == "holds values in MGML (Rescale Type), not HU"
+
+
+def test_phases_in_one_enhanced_file_become_stacks(tmp_path):
+    ds = enhanced(Slices(), [*range(24), *range(24)])
+    for number, frame in enumerate(ds.PerFrameFunctionalGroupsSequence):
+        content = Dataset()
+        content.TemporalPositionIndex = 1 + number // 24
+        frame.FrameContentSequence = Sequence([content])
+    save(ds, tmp_path / "phases.dcm")
+    found = catalogue([tmp_path])
+    assert [entry.row.n_slices for entry in found.series] == [24, 24]
+    assert not found.problems
 
 
 def test_enhanced_ct_with_lying_groups_is_a_problem(tmp_path):
