@@ -85,7 +85,9 @@ def _open_text(path: Path) -> Iterator[TextIO]:
         with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
             yield stream
     except UnicodeDecodeError as error:
-        raise ContractError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}; save it as CSV UTF-8") from error
+        raise ContractError(
+            f"{path} is not UTF-8 text: {error.reason} at byte {error.start}; save it as CSV UTF-8"
+        ) from error
     except csv.Error as error:
         raise ContractError(f"{path} is not a CSV file: {error}") from error
     except (OSError, EOFError) as error:
