@@ -52,23 +52,27 @@ def motion_check(planes: Hu, affine: Affine) -> QualityCheck:
 
 
 def slice_steps(planes: Hu) -> NDArray[np.float64]:
-    """Difference of each slice to the next, divided by the median of the pairs around; empty if too few."""
+    """Difference of each slice to the next, divided by that of the pairs around; empty if too few."""
     if len(planes) < 2 * NEIGHBOURS + 2:
         return np.empty(0)
     low, high = (np.int16(limit) for limit in STEP_HU)
     clipped = np.clip(planes, low, high).reshape(len(planes), -1)
     apart = np.abs(clipped[1:] - clipped[:-1])
-    inside = np.maximum(clipped[1:], clipped[:-1]) > low + 50
+    inside = np.minimum(clipped[1:], clipped[:-1]) > low + 50
     counts = np.maximum(np.count_nonzero(inside, axis=1), 1)
     difference = (apart * inside).sum(axis=1, dtype=np.int64) / counts
     return np.asarray(difference / np.maximum(_around(difference), 1.0))
 
 
 def _around(difference: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Median of the values before and after each one; at the ends those of one side count twice."""
+    """The larger of the medians before and after each value: where anatomy changes, one side is as high.
+
+    At the ends the side that is missing is the other one, mirrored.
+    """
     padded = np.pad(difference, NEIGHBOURS, mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
-    return np.asarray(np.median(np.delete(windows, NEIGHBOURS, axis=1), axis=1))
+    before, after = windows[:, :NEIGHBOURS], windows[:, NEIGHBOURS + 1 :]
+    return np.asarray(np.maximum(np.median(before, axis=1), np.median(after, axis=1)))
 
 
 def metal_check(planes: Hu, sample_ml: float, chest: Chest) -> QualityCheck:
