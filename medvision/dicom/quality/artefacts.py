@@ -13,7 +13,7 @@ from medvision.volumes import QualityCheck
 
 ROW_MM, COLUMN_MM = 6.0, 5.0
 """Sampling within a slice; along the scan every slice counts."""
-MAX_STEP = 1.5
+MAX_STEP = 1.4
 """How much more two neighbouring slices may differ than the pairs around them do."""
 NEIGHBOURS = 4
 STEP_HU = (-1000, 200)
