@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import TextIO
 
 from medvision.errors import ContractError
 
-ROWS_PER_CHUNK = 100_000
-"""Rows held as text at a time, so that a file of ten million rows needs no more memory than its numbers."""
+ROWS_PER_CHUNK = 5_000
+"""Rows held as text at a time: memory stays bounded, and what is looked at stays in the cache."""
+
+
+_LINE_BREAK = re.compile("\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +114,35 @@ def _chunk(
     header: list[str], rows: Iterator[list[str]], offset: int, on_ragged: OnRagged, *, decimal_comma: bool
 ) -> tuple[Chunk, bool]:
     """The next rows, and whether they are the last ones."""
-    lines: list[int] = []
-    table: list[list[str]] = []
-    count = 0
-    for row in islice((row for row in rows if row), ROWS_PER_CHUNK):
-        count += 1
-        line = offset + rows.line_num  # type: ignore[attr-defined]  # a csv.reader; its type is private
-        if len(row) != len(header):
-            on_ragged(line, f"{len(row)} values under {len(header)} column names")
-            continue
-        lines.append(line)
-        table.append(row)
+    before = offset + rows.line_num  # type: ignore[attr-defined]  # a csv.reader; its type is private
+    table = list(islice(rows, ROWS_PER_CHUNK))
+    after = offset + rows.line_num  # type: ignore[attr-defined]
+    is_last = len(table) < ROWS_PER_CHUNK
+    lines: Sequence[int] = range(before + 1, after + 1)
+    if len(lines) != len(table):
+        lines = _lines_of(table, before)
+    if set(map(len, table)) - {len(header)}:
+        lines, table = _without_ragged(header, lines, table, on_ragged)
     columns: dict[str, Sequence[str]] = dict(
         zip(header, zip(*table, strict=True) if table else [()] * len(header), strict=True)
     )
-    return Chunk(lines, columns, decimal_comma), count < ROWS_PER_CHUNK
+    return Chunk(lines, columns, decimal_comma), is_last
+
+
+def _lines_of(table: list[list[str]], before: int) -> list[int]:
+    """The last line of each row, where cells hold line breaks."""
+    breaks = (1 + sum(len(_LINE_BREAK.findall(cell)) for cell in row) for row in table)
+    return list(accumulate(breaks, initial=before))[1:]
+
+
+def _without_ragged(
+    header: list[str], lines: Sequence[int], table: list[list[str]], on_ragged: OnRagged
+) -> tuple[list[int], list[list[str]]]:
+    """Leave out empty lines, and rows that are longer or shorter than the header; those are told."""
+    kept = []
+    for line, row in zip(lines, table, strict=True):
+        if len(row) == len(header):
+            kept.append((line, row))
+        elif row:
+            on_ragged(line, f"{len(row)} values under {len(header)} column names")
+    return [line for line, _ in kept], [row for _, row in kept]

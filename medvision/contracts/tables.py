@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,15 +170,19 @@ class _Checker:
         return self._check_numbers(column, chunk) if column.is_numeric else self._check_texts(column, chunk)
 
     def _check_texts(self, column: Column, chunk: Chunk) -> ColumnArray:
-        # A UID comes on many rows: one string for all of them keeps long tables small.
-        cells = [self._strings.setdefault(cell, cell) for cell in map(str.strip, chunk.columns[column.name])]
+        # A UID comes on many rows: one string and one look for all of them keeps long tables small and fast.
+        raw = chunk.columns[column.name]
+        clean = {cell: self._strings.setdefault(text := cell.strip(), text) for cell in set(raw)}
+        texts = set(clean.values())
+        cells = [clean[cell] for cell in raw]
         if column.required:
-            self._refuse(column, chunk, np.array([not cell for cell in cells], dtype=bool), NOT_EMPTY)
-        self._refuse(column, chunk, _bad_texts(column, cells), f"must be {column.rule}")
+            self._refuse(column, chunk, _among(cells, texts & {""}), NOT_EMPTY)
+        self._refuse(column, chunk, _among(cells, _bad_texts(column, texts)), f"must be {column.rule}")
         if reference := self.references.get(column.name):
-            strange = [index for index, cell in enumerate(cells) if cell and cell not in reference.values]
-            if strange:
-                self._tell(column, chunk, np.array(strange), f"must be in {reference.words}")
+            strangers = {text for text in texts if text and text not in reference.values}
+            if strangers:
+                indices = np.flatnonzero(_among(cells, strangers))
+                self._tell(column, chunk, indices, f"must be in {reference.words}")
         return np.array(cells, dtype=object)
 
     def _check_numbers(self, column: Column, chunk: Chunk) -> NDArray[np.float64]:
@@ -247,9 +251,9 @@ def _numbers(cells: Sequence[str], *, decimal_comma: bool) -> NDArray[np.float64
     if decimal_comma:
         cells = [cell.replace(",", ".") for cell in cells]
     try:
-        return np.array(cells, dtype=np.float64)
+        return np.fromiter(map(float, cells), np.float64, len(cells))
     except ValueError:
-        return np.array([_number(cell) for cell in cells], dtype=np.float64)
+        return np.fromiter(map(_number, cells), np.float64, len(cells))
 
 
 def _number(text: str) -> float:
@@ -259,7 +263,14 @@ def _number(text: str) -> float:
         return float("nan")
 
 
-def _bad_texts(column: Column, texts: list[str]) -> NDArray[np.bool_]:
+def _among(cells: Sequence[str], bad: Set[str]) -> NDArray[np.bool_]:
+    if not bad:
+        return np.zeros(len(cells), dtype=np.bool_)
+    return np.array([cell in bad for cell in cells], dtype=np.bool_)
+
+
+def _bad_texts(column: Column, texts: Set[str]) -> set[str]:
+    """Those that break the column's rule; empty ones do not."""
     tests: list[Callable[[str], bool]] = []
     if column.logical_type == "boolean":
         tests.append(lambda text: text.lower() in ("true", "false"))
@@ -268,6 +279,4 @@ def _bad_texts(column: Column, texts: list[str]) -> NDArray[np.bool_]:
     if column.pattern is not None:
         pattern = re.compile(column.pattern)
         tests.append(lambda text: pattern.fullmatch(text) is not None)
-    if not tests:
-        return np.zeros(len(texts), dtype=np.bool_)
-    return np.array([bool(text) and not all(test(text) for test in tests) for text in texts], dtype=bool)
+    return {text for text in texts if text and not all(test(text) for test in tests)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from medvision.contracts import contract_names
+from medvision.contracts import contract_names, load_contract
 from medvision.contracts.checking import check
 from medvision.contracts.items import find_items
 from medvision.contracts.places import contracts_folder
@@ -227,6 +227,13 @@ def test_an_unknown_path_is_wrong_usage(tmp_path):
 
 
 @pytest.mark.parametrize("name", contract_names())
+def test_every_example_has_all_columns(name):
+    """Tools of the standard know no column that may be absent."""
+    header = (contracts_folder() / "examples" / f"{name}.csv").read_text().splitlines()[0].split(",")
+    assert set(header) >= {column.name for column in load_contract(name).columns}
+
+
+@pytest.mark.parametrize("name", contract_names())
 def test_every_example_keeps_its_contract_and_is_known_by_its_columns(name, tmp_path):
     example = contracts_folder() / "examples" / f"{name}.csv"
     stranger = tmp_path / "stranger.csv"
@@ -266,3 +273,9 @@ def test_a_damaged_document_is_a_violation(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
     (violation,) = check(tmp_path).violations
     assert "is not valid JSON" in violation.rule
+
+
+def test_lines_are_those_of_the_file_where_cells_hold_line_breaks_and_lines_are_empty(tmp_path):
+    path = tmp_path / "problems.csv"
+    path.write_text('path,reason,detail\n\na,no_image,"two\nlines"\n\nb,odd,\nc\nd,odd,"x\ny"\n')
+    assert {(v.line, v.column) for v in check(path).violations} == {(6, "reason"), (7, ""), (9, "reason")}
