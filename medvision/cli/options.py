@@ -30,7 +30,7 @@ index = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Where to remember headers, so that the next run reads only what has changed.  "
-    "[default: index.sqlite in the folder written]",
+    "[default: STORE/index.sqlite; for infer, the user's cache]",
 )
 seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="S")
 

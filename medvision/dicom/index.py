@@ -1,7 +1,8 @@
 """The header index: what earlier runs read of each file, so that the next one reads only what has changed.
 
-An SQLite file, by default `index.sqlite` in the STORE or OUT folder, readable by its owner only: it holds
-Patient IDs and paths. It saves time and nothing depends on it: it may be deleted at any time, and where it is
+An SQLite file, readable by its owner only, because it holds Patient IDs and paths: `index.sqlite` in a STORE,
+which holds them anyway; in the user's cache for an OUT folder, which names nobody and may be passed on. It
+saves time and nothing depends on it: it may be deleted at any time, and where it is
 damaged, locked or cannot be written, a run says so and goes on without.
 
 What is trusted: a file whose path, size, time of last change (in nanoseconds) and inode are as they were is
@@ -15,6 +16,7 @@ back is not noticed; `--no-resume` reads everything anew and writes the index af
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -62,6 +64,13 @@ class Reading:
     file: SourceFile
     images: tuple[Header, ...] = ()
     problem: Problem | None = None
+
+
+def cached_index(out: Path) -> Path:
+    """Where the index of an OUT folder lies: one a folder, in the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    name = hashlib.sha256(os.fsencode(out.resolve())).hexdigest()[:16]
+    return Path(cache) / "medvision" / "index" / f"{name}.sqlite"
 
 
 class _IndexError(Exception):
@@ -134,6 +143,7 @@ class HeaderIndex:
             yield self._database
 
     def _connect(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._database = sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)
         self._database.execute("PRAGMA synchronous = OFF")  # it can be made again: no run waits for the disk

@@ -12,7 +12,7 @@ from typing import Literal
 
 from medvision.dicom.catalogue import catalogue
 from medvision.dicom.entries import RejectedSeriesError, SeriesError
-from medvision.dicom.index import INDEX, HeaderIndex
+from medvision.dicom.index import HeaderIndex, cached_index
 from medvision.dicom.problems import Problem
 from medvision.dicom.store import is_store, open_store
 from medvision.dicom.tables import (
@@ -116,7 +116,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         workers: scans read ahead.
         series: Series Instance UIDs to analyse instead of the best of each study.
         all_series: analyse every usable Series.
-        index: the header index; None for OUT/index.sqlite.
+        index: the header index; None for one in the user's cache.
 
     Raises:
         OutputError: OUT cannot be written.
@@ -128,7 +128,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     make_folder(out)
     predictor = Predictor(model, device)
     settings = _settings(predictor, formats, fp_per_scan, threshold)
-    place = None if _is_one_store(sources) else index or out / INDEX
+    place = None if _is_one_store(sources) else index or cached_index(out)
     with HeaderIndex(place, trusted=resume) as known:
         found, problems = _find(sources, min_slices, known)
         selection = select(

@@ -12,7 +12,7 @@ import pytest
 from pydicom.uid import JPEGLSLossless
 
 from medvision.contracts import check_document, check_table
-from medvision.dicom.index import INDEX
+from medvision.dicom.index import cached_index
 from medvision.dicom.store import ingest
 from medvision.errors import ModelError, NothingToDoError, OutputError, UsageError
 from medvision.inference import cohort
@@ -74,7 +74,7 @@ def files(out: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(out)): path.read_bytes()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name not in ("run.json", INDEX)
+        if path.is_file() and path.name != "run.json"
     }
 
 
@@ -82,7 +82,6 @@ def test_out_is_as_promised(finished):
     assert {path.name for path in finished.iterdir()} == {
         *("worklist.html", "worklist.csv", "predictions.csv", "series.csv", "problems.csv", "run.json"),
         *SERIES,
-        INDEX,
     }
     for uid in SERIES:
         check_document(json.loads((finished / uid / "report.json").read_text()), "report")
@@ -252,7 +251,7 @@ def test_of_a_study_the_best_series_is_analysed_and_the_reason_said(study, model
     assert "1.2.8.1" in (out / "worklist.html").read_text()
     for name in ("series", "worklist", "predictions"):
         check_table(out / f"{name}.csv", name)
-    assert (out / INDEX).exists() == (kind == "dicom")
+    assert cached_index(out).exists() == (kind == "dicom")
     if kind == "store":
         assert (out / series["1.2.8.1"]["volume"]).resolve() == source / "volumes" / "1.2.8.1.nii.gz"
 
