@@ -17,8 +17,8 @@ from medvision.files import write_text
 from medvision.geometry import Affine
 from medvision.volumes import QualityCheck, SliceReference
 
-STORE_VERSION = 1
-"""Part of what decides whether a volume can be kept; raised when ingest would write other voxels."""
+STORE_VERSION = 2
+"""Part of what decides whether a volume can be kept; raised when ingest would write other voxels or checks."""
 VOLUMES = "volumes"
 
 
