@@ -31,10 +31,11 @@ datacontract test data_contracts/series.odcs.yaml
 MEDVISION_DATA=STORE datacontract test data_contracts/series.odcs.yaml
 ```
 
-**How they are checked.** Documents by `jsonschema`, rules over several columns of a row as the
-contract's own SQL by SQLite, and columns by a small module of our own (`medvision/contracts/tables.py`).
-pandera was the other choice for columns: it wants the whole table in one data frame (memory grows with
-the rows), tells a row by its index and not by its line in the file, and brings pandas along.
+**How they are checked.** Documents by `jsonschema`, rules over several columns of a row as the contract's
+own SQL by SQLite, and columns by a small module of our own (`medvision/contracts/tables.py`). pandera was the
+other choice for columns. Ten million predictions (724 MB): ours 20.5 s of processor time and 48 MB at its
+peak, pandera 0.35.0 on pandas 4.6 s and 1,516 MB. Bounded memory, the line in the file instead of a row's
+index, and no pandas in the installation counted for more than the seconds.
 
 **Versions** are semantic. `data_contracts/released/` holds what was released; a test compares. A change
 that data or readers of the old version do not survive (a column or key gone, renamed, of another type or

@@ -11,6 +11,7 @@ from typing import get_args
 import jsonschema
 import pytest
 import yaml
+from open_data_contract_standard.model import OpenDataContractStandard
 
 from medvision.contracts import contract_names, load_contract
 from medvision.dicom.problems import Problem, Reason
@@ -56,3 +57,21 @@ def test_the_standards_own_schema_accepts_each_contract(name):
     standard = json.loads(files("open_data_contract_standard").joinpath("schema.json").read_text())
     contract = yaml.safe_load((ROOT / "data_contracts" / f"{name}.odcs.yaml").read_text())
     jsonschema.validators.validator_for(standard)(standard).validate(contract)
+
+
+@pytest.mark.parametrize("name", contract_names())
+def test_the_standards_own_model_reads_what_we_read(name):
+    contract = OpenDataContractStandard.from_file(str(ROOT / "data_contracts" / f"{name}.odcs.yaml"))
+    table, ours = contract.schema_[0], load_contract(name)
+    assert (contract.name, contract.version, contract.team.name) == (
+        name,
+        ours.version,
+        "medvision maintainers",
+    )
+    assert contract.servers[0].path.startswith("${MEDVISION_DATA:-data_contracts/examples}/")
+    assert contract.slaProperties[0].property == "freshness"
+    for theirs, column in zip(table.properties, ours.columns, strict=True):
+        assert (theirs.name, theirs.logicalType) == (column.name, column.logical_type)
+        assert bool(theirs.required or theirs.primaryKey) == column.required
+        assert [str(entry.value) for entry in theirs.enum or ()] == list(column.allowed)
+    assert [rule.id for rule in table.quality or ()] == [rule.name for rule in ours.rules]
