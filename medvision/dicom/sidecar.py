@@ -18,7 +18,8 @@ from medvision.geometry import Affine
 from medvision.volumes import QualityCheck, SliceReference
 
 STORE_VERSION = 2
-"""Part of what decides whether a volume can be kept; raised when ingest would write other voxels or checks."""
+"""Part of what decides whether a volume can be kept; raised when ingest would write other voxels
+or checks."""
 VOLUMES = "volumes"
 
 

@@ -46,7 +46,7 @@ from medvision.dicom.tables import (
     write_series_csv,
 )
 from medvision.dicom.workers import Workers
-from medvision.errors import DicomError, NothingToDoError, UsageError
+from medvision.errors import ContractError, DicomError, NothingToDoError, UsageError
 from medvision.files import make_folder
 from medvision.geometry import Affine, spacing_mm
 from medvision.progress import track
@@ -361,5 +361,7 @@ def open_store(store: Path) -> tuple[StoreEntry, ...]:
     try:
         rows = read_series_csv(store / SERIES_CSV)
         return tuple(StoreEntry(store, row, patients.get(row.name)) for row in rows)
-    except (OSError, KeyError, ValueError) as error:
-        raise DicomError(f"{store / SERIES_CSV} cannot be read: {error}; ingest again") from error
+    except ContractError as error:
+        raise DicomError(f"{error}; ingest again") from error
+    except OSError as error:
+        raise DicomError(f"{store / SERIES_CSV} cannot be read: {error.strerror}; ingest again") from error

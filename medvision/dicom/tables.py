@@ -134,8 +134,12 @@ def read_series_csv(path: Path) -> list[SeriesRow]:
     """Read what `write_series_csv` wrote.
 
     Raises:
-        OSError, KeyError, ValueError: it is no such table.
+        OSError: it cannot be read.
+        ContractError: it breaks the contract "series".
     """
+    from medvision.contracts import check_table  # only who reads a table pays for the import
+
+    check_table(path, "series")
     with path.open(newline="", encoding="utf-8") as stream:
         return [_parse(row) for row in csv.DictReader(stream)]
 

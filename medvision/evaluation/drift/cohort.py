@@ -17,7 +17,7 @@ from medvision.contracts import read_table
 from medvision.dicom.sidecar import read_described
 from medvision.dicom.store import StoreEntry, is_store, open_store
 from medvision.dicom.tables import SeriesRow, read_series_csv
-from medvision.errors import DataError, DicomError
+from medvision.errors import ContractError, DataError, DicomError
 from medvision.evaluation.drift.features import SCORE_EDGES, ScanValues, Value
 from medvision.evaluation.drift.pixels import measure_pixels
 from medvision.prefetch import prefetch
@@ -123,8 +123,12 @@ def _read_out(path: Path, seed: int) -> Cohort:
     """Series without a report were rejected, not chosen in their study, or have failed."""
     try:
         table = read_series_csv(path / SERIES_CSV)
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{path / SERIES_CSV} cannot be read: {error}; run medvision infer again") from error
+    except ContractError as error:
+        raise DataError(f"{error}; run medvision infer again") from error
+    except OSError as error:
+        raise DataError(
+            f"{path / SERIES_CSV} cannot be read: {error.strerror}; run medvision infer again"
+        ) from error
     rows = {row.name: row for row in table if (path / row.name / REPORT_JSON).is_file()}
     scores = _scores(path / PREDICTIONS_CSV)
     drawn = sorted(_drawn(rows, MOST_SCANS, seed))

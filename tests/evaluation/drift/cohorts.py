@@ -12,8 +12,10 @@ from medvision.dicom.tables import SeriesRow, write_series_csv
 
 
 def row(name: str, thickness_mm: float = 1.0, kernel: str = "B50f", status: str = "accepted") -> SeriesRow:
+    rejected = status == "rejected"
+    reasons, volume = ("is a localiser", "") if rejected else ("", f"volumes/{name}.nii.gz")
     return SeriesRow(
-        name, "1.9", "CT", 300, 300, 512, 512, 0.7, 0.7, thickness_mm, status, "", f"volumes/{name}.nii.gz",
+        name, "1.9", "CT", 300, 300, 512, 512, 0.7, 0.7, thickness_mm, status, reasons, volume,
         name, thickness_mm, "SIEMENS", "Sensation 64", kernel, "CHEST",
     )  # fmt: skip
 
