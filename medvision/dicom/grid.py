@@ -32,6 +32,8 @@ ORIENTATION_TOLERANCE = 1e-3
 """Largest cosine between row and column direction; largest in-plane drift a millimetre that is no tilt."""
 MAX_TILT_DEGREES = 45.0
 """A gantry tilts by 30° at most; positions that say more are wrong."""
+MAX_SHEAR_VOX = 4096
+"""Rows or columns that shearing may add: 30° over 1.5 m and pixels of 0.5 mm need some 1,700."""
 WANDER_TOLERANCE = 1.0
 """How far slices may lie from a straight stack within their plane, in pixels."""
 
@@ -246,8 +248,14 @@ def _drift(
 
 
 def _shear(drift_vox: Vectors, n_slices: int) -> tuple[Vectors, Vectors, tuple[int, int]]:
-    """Shift of each slice on a grid that holds all, its first row and column, its rows and columns more."""
+    """Shift of each slice on a grid that holds all, its first row and column, its rows and columns more.
+
+    Raises:
+        GeometryError: the grid would be much larger than any gantry makes it.
+    """
     moved = np.arange(n_slices)[:, None] * drift_vox
     first = np.floor(moved.min(axis=0))
-    last = np.ceil(moved.max(axis=0))
-    return moved - first, first, (int(last[0] - first[0]), int(last[1] - first[1]))
+    extra = np.ceil(moved.max(axis=0)) - first
+    if extra.max() > MAX_SHEAR_VOX:
+        raise GeometryError(f"the stack leans by {extra.max():.0f} pixels (limit {MAX_SHEAR_VOX})")
+    return moved - first, first, (int(extra[0]), int(extra[1]))

@@ -127,3 +127,9 @@ def test_orientations_that_are_none_are_refused(orientation):
 
 def test_one_slice_is_a_grid():
     assert plan(Slices([3.0])).shape == (1, 16, 12)
+
+
+def test_a_tilt_of_tiny_pixels_takes_no_terabytes():
+    positions = [(0.0, 90.0 * k, 100.0 * k) for k in range(300)]
+    with pytest.raises(GeometryError, match="leans by 2691000 pixels"):
+        plan_grid((1, 0, 0, 0, 1, 0), positions, (0.01, 0.01), (512, 512))
