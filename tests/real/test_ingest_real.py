@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.mutations import Case, find_files, run_case
 from medvision.dicom.catalogue import catalogue
 from medvision.geometry import lps_to_voxel, spacing_mm
 from tests.dicom.peers import by_dcm2niix, by_simpleitk
@@ -139,3 +140,13 @@ def test_documents_and_segmentations_are_rejected_by_name(real_data):
     assert reasons["SR"].startswith("SR is not CT")
     assert reasons["SEG"].startswith("SEG is not CT")
     assert not found.problems
+
+
+@pytest.mark.filterwarnings("ignore")  # decoders warn about what is broken on purpose
+def test_damaged_real_files_never_escape(real_data, tmp_path, monkeypatch):
+    """A few of what `python -m benchmarks mutations` does by the thousand."""
+    monkeypatch.setenv("MEDVISION_TEST_DATA", str(real_data))
+    files = find_files(tmp_path)
+    outcomes = [run_case(Case(path, seed)) for seed, path in enumerate(files[::2])]
+    assert len({outcome.damage for outcome in outcomes}) > 10
+    assert [outcome for outcome in outcomes if outcome.verdict.startswith("ESCAPED")] == []
