@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from medvision.config.base import Settings
 from medvision.config.classification import PatchModelConfig
 from medvision.errors import ModelError
+from medvision.models.card import SeenRecord
 from medvision.models.directory import Card, load_card, load_weights
 from medvision.models.patch_classifier import PatchClassifier
 
 
-class LearntFrom(Settings):
-    """What the head has seen."""
+class LearntFrom(SeenRecord):
+    """What the head has seen; patches have no Series, so only patients are hashed."""
 
     patches: int
     positive: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ from medvision.errors import DataError
 from medvision.files import make_folder
 from medvision.models.classifier_card import ClassifierCard, LearntFrom
 from medvision.models.directory import save_model
+from medvision.models.leakage import hash_all, key_id, read_key
 from medvision.models.patch_classifier import PatchClassifier
 from medvision.models.weights import licence_of
 from medvision.preprocessing.patch_views import check_patches
@@ -126,12 +128,21 @@ def _card(
         licence=licence_of(config.model.backbone, config.model.weights),
         model=config.model,
         crop_vox=config.data.crop_vox,
-        training=LearntFrom(
-            patches=len(found.records),
-            positive=int(found.targets.sum()),
-            patients=len(set(found.patients)),
-            label=found.label,
-            config_sha256=config_sha256(config),
-            run_id=run_id,
-        ),
+        training=_learnt_from(config, found, run_id),
+    )
+
+
+def _learnt_from(config: ClassifyPatchesConfig, found: PatchSet, run_id: str | None) -> LearntFrom:
+    salt, key = secrets.token_hex(16), read_key()
+    return LearntFrom(
+        salt=salt,
+        key_id=key_id(key),
+        patient_hashes=hash_all(salt, found.patients, key),
+        series_hashes=(),
+        patches=len(found.records),
+        positive=int(found.targets.sum()),
+        patients=len(set(found.patients)),
+        label=found.label,
+        config_sha256=config_sha256(config),
+        run_id=run_id,
     )

@@ -17,6 +17,7 @@ from medvision.contracts import check_table
 from medvision.errors import ConfigError, DataError, ModelError
 from medvision.models.classifier_card import load_classifier
 from medvision.models.detector import load_detector
+from medvision.models.leakage import LeakageGuard, Seen
 from medvision.training.jobs import run_job
 
 RECIPE = Path(__file__).parents[2] / "configs/classify_patches.yaml"
@@ -74,6 +75,9 @@ def test_every_patch_is_judged_once_and_the_model_is_the_one_that_is_described(
         probability = torch.sigmoid(network(patches))
     bright = torch.tensor([row["target"] == "1" for row in rows])
     assert probability[bright].mean() > probability[~bright].mean() + 0.2
+    guard = LeakageGuard(card.training)
+    assert guard.seen("1.2", rows[0]["patient_id"]) == (Seen("training", "patient"),)
+    assert guard.seen("1.2", "another patient") == ()
     assert (card.training.patches, card.training.positive) == (len(rows), int(bright.sum()))
 
 
