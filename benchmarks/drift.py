@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.patches import find_store
-from medvision.dicom.store import open_store
+from medvision.dicom.stored import open_store
 from medvision.evaluation.drift.cohort import read_cohort
 from medvision.evaluation.drift.comparison import Limits, compare_scans
 from medvision.evaluation.drift.features import ScanValues

@@ -30,7 +30,8 @@ from typing import get_args
 
 from medvision.dicom.nifti import read_nifti
 from medvision.dicom.problems import Reason
-from medvision.dicom.store import ingest, open_store
+from medvision.dicom.store import ingest
+from medvision.dicom.stored import open_store
 from medvision.errors import MedvisionError, NothingToDoError
 from tests.dicom.mutations import mutate, spans_of
 

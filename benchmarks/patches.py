@@ -53,7 +53,7 @@ class Contestant:
 
 
 def ours(store: Path, folder: Path, length: int) -> Batches:
-    from medvision.dicom.store import open_store
+    from medvision.dicom.stored import open_store
     from medvision.training.crops import RandomCrops, map_volumes
     from medvision.training.patch_loader import PatchLoader
 
@@ -141,7 +141,7 @@ def chunked(store: Path, folder: Path, length: int) -> Batches:
     import blosc2
     import numpy as np
 
-    from medvision.dicom.store import open_store
+    from medvision.dicom.stored import open_store
     from medvision.training.patch_loader import PatchLoader
 
     blosc2.set_nthreads(1)

@@ -19,7 +19,7 @@ import resource, sys, time
 from pathlib import Path
 from medvision.datasets.cohort import open_cohort
 from medvision.datasets.splits import split_by_patient
-from medvision.dicom.store import open_store
+from medvision.dicom.stored import open_store
 store, steps = Path(sys.argv[1]), {}
 def timed(name, work):
     start = time.perf_counter()

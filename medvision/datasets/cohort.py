@@ -20,7 +20,7 @@ from medvision.datasets.tables import (
     read_excluded,
 )
 from medvision.dicom.catalogue import catalogue
-from medvision.dicom.store import is_store, open_store
+from medvision.dicom.stored import is_store, open_store
 from medvision.dicom.tables import ScanSource
 from medvision.errors import DataError, NothingToDoError
 from medvision.evaluation.series_list import read_series_uids

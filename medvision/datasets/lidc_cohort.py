@@ -18,7 +18,7 @@ from medvision.dicom.catalogue import catalogue
 from medvision.dicom.decode import slice_references
 from medvision.dicom.entries import SeriesEntry
 from medvision.dicom.sidecar import read_grid
-from medvision.dicom.store import StoreEntry, is_store, open_store
+from medvision.dicom.stored import StoreEntry, is_store, open_store
 from medvision.dicom.tables import ScanSource
 from medvision.errors import DataError
 from medvision.findings import Annotation

@@ -8,7 +8,7 @@ from functools import partial
 from medvision.datasets.labelled import LabelledSeries, VolumeGrid
 from medvision.dicom.entries import SeriesEntry
 from medvision.dicom.sidecar import read_grid
-from medvision.dicom.store import StoreEntry
+from medvision.dicom.stored import StoreEntry
 from medvision.dicom.tables import ScanSource
 from medvision.findings import Annotation
 

@@ -14,7 +14,7 @@ from medvision.dicom.catalogue import catalogue
 from medvision.dicom.entries import RejectedSeriesError, SeriesError
 from medvision.dicom.index import HeaderIndex, cached_index
 from medvision.dicom.problems import Problem
-from medvision.dicom.store import is_store, open_store
+from medvision.dicom.stored import is_store, open_store
 from medvision.dicom.tables import (
     Fingerprint,
     ScanSource,

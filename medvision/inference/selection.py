@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medvision.dicom.choice import choose_series
-from medvision.dicom.store import StoreEntry
+from medvision.dicom.stored import StoreEntry
 from medvision.dicom.tables import ScanSource, SeriesRow
 from medvision.errors import UsageError
 

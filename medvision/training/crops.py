@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medvision.dicom.store import StoreEntry
+from medvision.dicom.stored import StoreEntry
 from medvision.errors import DataError
 from medvision.files import make_folder
 from medvision.prefetch import prefetch

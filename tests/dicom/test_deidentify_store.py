@@ -18,7 +18,8 @@ from medvision.cli.main import run
 from medvision.config.deidentification import DeidentificationConfig
 from medvision.dicom.deidentify import DeidentificationKey, ingest_deidentified
 from medvision.dicom.problems import Reason
-from medvision.dicom.store import ingest, open_store
+from medvision.dicom.store import ingest
+from medvision.dicom.stored import open_store
 from medvision.errors import NothingToDoError, OutputError
 from tests.dicom.builders import SERIES_UID, Slices, edit, save, write_series
 from tests.dicom.identified import MARKED_UID, MARKS, mark_everything, marks_in

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from medvision.dicom.patients import PATIENTS_CSV, forget_patients, read_patients, write_patients
-from medvision.dicom.store import ingest, open_store
+from medvision.dicom.store import ingest
+from medvision.dicom.stored import open_store
 from medvision.errors import DicomError
 from tests.dicom.builders import Slices, edit, write_series
 

@@ -13,7 +13,8 @@ from pydicom.uid import JPEGLSLossless
 
 from medvision.dicom.catalogue import catalogue
 from medvision.dicom.index import INDEX
-from medvision.dicom.store import _died, _import_all, ingest, is_store, open_store
+from medvision.dicom.store import _died, _import_all, ingest
+from medvision.dicom.stored import is_store, open_store
 from medvision.dicom.workers import Workers
 from medvision.errors import DicomError, NothingToDoError, OutputError
 from medvision.geometry import swap_nifti

@@ -10,7 +10,8 @@ import pydicom
 import pytest
 
 from medvision.dicom.deidentify import DeidentificationKey, deidentify, ingest_deidentified
-from medvision.dicom.store import ingest, open_store
+from medvision.dicom.store import ingest
+from medvision.dicom.stored import open_store
 
 KEY = DeidentificationKey(b"0123456789abcdef")
 

@@ -12,7 +12,8 @@ import torch
 
 from medvision.config.detection import ProposalConfig
 from medvision.datasets.cohort import open_cohort
-from medvision.dicom.store import ingest, open_store
+from medvision.dicom.store import ingest
+from medvision.dicom.stored import open_store
 from medvision.errors import DataError
 from medvision.preprocessing.resample import normalise
 from medvision.training.crops import RandomCrops, map_volumes

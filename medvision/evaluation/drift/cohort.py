@@ -15,7 +15,7 @@ import numpy as np
 
 from medvision.contracts import read_table
 from medvision.dicom.sidecar import read_described
-from medvision.dicom.store import StoreEntry, is_store, open_store
+from medvision.dicom.stored import StoreEntry, is_store, open_store
 from medvision.dicom.tables import SeriesRow, read_series_csv
 from medvision.errors import ContractError, DataError, DicomError
 from medvision.evaluation.drift.features import SCORE_EDGES, ScanValues, Value
