@@ -42,6 +42,7 @@ NAMES = (
     (SIDECARS, "volume"),
     ("model.yaml", "model"),
     ("split.json", "split"),
+    ("deidentification.json", "deidentification"),
 )
 """Where in a folder which contract holds; a table's name ends in `.csv` (or `.csv.gz`)."""
 

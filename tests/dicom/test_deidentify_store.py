@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 
 from medvision.cli.main import run
 from medvision.config.deidentification import DeidentificationConfig
+from medvision.contracts import check_document
 from medvision.dicom.deidentify import DeidentificationKey, ingest_deidentified
 from medvision.dicom.problems import Reason
 from medvision.dicom.store import ingest
@@ -216,6 +217,7 @@ def test_the_audit_says_what_happened(tmp_path):
     config = DeidentificationConfig(dates="shift", dicom_copies=True)
     ingest_deidentified([write_marked(tmp_path / "in")], tmp_path / "store", key=KEY, config=config)
     audit = json.loads((tmp_path / "store" / "deidentification.json").read_text())
+    check_document(audit, "deidentification")
     in_volumes = {row["keyword"]: row for row in audit["volumes"]["attributes"]}
     in_copies = {(row["keyword"], row["action"]): row["count"] for row in audit["dicom_copies"]["attributes"]}
 
