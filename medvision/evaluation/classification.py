@@ -58,7 +58,7 @@ def evaluate_classification(
     Raises:
         DataError: sizes differ, values out of range, or only one class.
     """
-    target, probability = _checked(targets, probabilities)
+    target, probability = checked_binary(targets, probabilities)
     return ClassificationResult(
         auc=auc(target, probability),
         auc_ci=auc_interval(target, probability, patients, bootstrap=bootstrap, seed=seed),
@@ -76,7 +76,7 @@ def auc(targets: ArrayLike, probabilities: ArrayLike) -> float:
     Raises:
         DataError: sizes differ, values out of range, or only one class.
     """
-    target, probability = _checked(targets, probabilities)
+    target, probability = checked_binary(targets, probabilities)
     _, level, count = np.unique(probability, return_inverse=True, return_counts=True)
     return float(_auc_of_levels(target, level, np.ones(len(target)), len(count)))
 
@@ -94,7 +94,7 @@ def auc_interval(
     Raises:
         DataError: sizes differ, values out of range, or only one class.
     """
-    target, probability = _checked(targets, probabilities)
+    target, probability = checked_binary(targets, probabilities)
     owner = np.arange(len(target)) if patients is None else np.unique(patients, return_inverse=True)[1]
     if len(owner) != len(target):
         raise DataError(f"{len(owner)} patients for {len(target)} samples")
@@ -119,7 +119,7 @@ def expected_calibration_error(
     Raises:
         DataError: sizes differ or values out of range.
     """
-    target, probability = _checked(targets, probabilities, both_classes=False)
+    target, probability = checked_binary(targets, probabilities, both_classes=False)
     bin_of = np.minimum((probability * bins).astype(np.int64), bins - 1)
     gap = np.bincount(bin_of, weights=probability - target, minlength=bins)
     return float(np.abs(gap).sum() / len(target))
@@ -138,9 +138,14 @@ def _auc_of_levels(
     return float((positive * below).sum() / pairs)
 
 
-def _checked(
+def checked_binary(
     targets: ArrayLike, probabilities: ArrayLike, *, both_classes: bool = True
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both as (n,) float64, or an error that names what is wrong.
+
+    Raises:
+        DataError: sizes differ, values out of range, or only one class where both are wanted.
+    """
     target, probability = np.asarray(targets, np.float64), np.asarray(probabilities, np.float64)
     if target.ndim != 1 or target.shape != probability.shape or not target.size:
         raise DataError(
