@@ -110,3 +110,17 @@ class HeatMap:
 
     probability: NDArray[np.float32]
     affine: Affine
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where a classifier found its evidence that a candidate is a nodule.
+
+    Attributes:
+        evidence: float32 (3, rows, columns): axial, coronal, sagittal plane through the candidate, hung as
+            key images are; positive speaks for a nodule.
+        side_mm: width and height of each plane.
+    """
+
+    evidence: NDArray[np.float32]
+    side_mm: float

@@ -20,7 +20,14 @@ from medvision.models.leakage import LeakageGuard
 from medvision.preprocessing.fingerprint import fingerprint
 from medvision.reporting.build import build_report, read_report
 from medvision.reporting.case import write_case
-from medvision.reporting.report import Lineage, ModelRecord, OperatingPoint, Report, TrainingOverlap
+from medvision.reporting.report import (
+    ExplanationRecord,
+    Lineage,
+    ModelRecord,
+    OperatingPoint,
+    Report,
+    TrainingOverlap,
+)
 from medvision.volumes import LungMask, Scan
 
 logger = logging.getLogger(__name__)
@@ -31,6 +38,13 @@ COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "probability")
 
 PSEUDONYM_KEY = "MEDVISION_PSEUDONYM_KEY"
 """Environment variable with the secret behind the patients' references; without it they are per study."""
+
+EXPLANATION = ExplanationRecord(
+    method="class_activation",
+    output="nodule",
+    reference="https://arxiv.org/abs/1512.04150",
+)
+"""How the pictures of where the second look found its evidence are made: see `models.evidence`."""
 
 Stages = dict[str, float]
 
@@ -100,12 +114,23 @@ def process_case(
         ),
         pseudonym_key=os.environ.get(PSEUDONYM_KEY, ""),
         seen=look_for_overlap(scan, settings.guard),
+        explanation=EXPLANATION if "html" in settings.formats else None,
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / CANDIDATES, candidates_csv(scan.name, detection.candidates))
-    write_case(folder, report, scan, detection.lungs, detection.heat_map, settings.formats)
-    stages = detection.seconds | {"measurement": measured - start, "report": time.perf_counter() - measured}
-    return report, stages
+    explaining = time.perf_counter()
+    centers = [finding.center_lps_mm for finding in report.findings] if "html" in settings.formats else []
+    explanations = predictor.explain(scan, centers)
+    explained = time.perf_counter()
+    write_case(
+        folder, report, scan, detection.lungs, detection.heat_map, settings.formats, explanations=explanations
+    )
+    stages = {
+        "measurement": measured - start,
+        "explanations": explained - explaining,
+        "report": time.perf_counter() - explained + explaining - measured,
+    }
+    return report, detection.seconds | stages
 
 
 def look_for_overlap(scan: Scan, guard: LeakageGuard) -> list[TrainingOverlap] | None:

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from medvision.errors import UsageError
-from medvision.findings import Candidate
+from medvision.findings import Candidate, Point
 from medvision.inference.fusion import fuse
 from medvision.inference.proposals import lung_box, propose
 from medvision.models.classifier import MALIGNANCY, NODULE
 from medvision.models.detector import load_detector
 from medvision.models.directory import Fusion
+from medvision.models.evidence import evidence
 from medvision.preprocessing.views import extract_views
-from medvision.volumes import HeatMap, LungMask, Scan
+from medvision.volumes import Explanation, HeatMap, LungMask, Scan
 
 STAGES = ("lungs", "proposals", "second_look")
 """What the seconds of a `Detection` are told apart by."""
@@ -91,15 +92,27 @@ class Predictor:
         }
         return Detection(tuple(candidates), box.lungs, heat, seconds)
 
+    def explain(self, scan: Scan, centers_lps_mm: Sequence[Point]) -> list[Explanation]:
+        """Where the second look finds its evidence for a nodule at each centre, LPS mm."""
+        if not centers_lps_mm:
+            return []
+        side_mm = self.card.second_look.size_mm
+        views = self._views(scan.volume, np.array(centers_lps_mm))
+        maps = evidence(self.network.second_look, views, NODULE).cpu().numpy()
+        return [Explanation(one, side_mm) for one in maps]
+
+    def _views(self, volume: hd.Volume, centers_lps_mm: NDArray[np.float64]) -> torch.Tensor:
+        settings = self.card.second_look
+        views = extract_views(volume, centers_lps_mm, size_mm=settings.size_mm, size_px=settings.size_px)
+        return torch.from_numpy(views).float().to(self.device)
+
     def _second_look(self, volume: hd.Volume, proposed: Sequence[Candidate]) -> list[Candidate]:
         """Judge every candidate again and sort by the fused probability."""
         if not proposed:
             return []
-        settings = self.card.second_look
-        centers = np.array([candidate.center_lps_mm for candidate in proposed])
-        views = extract_views(volume, centers, size_mm=settings.size_mm, size_px=settings.size_px)
+        views = self._views(volume, np.array([candidate.center_lps_mm for candidate in proposed]))
         with torch.inference_mode():
-            logits = self.network.second_look(torch.from_numpy(views).float().to(self.device)).cpu().numpy()
+            logits = self.network.second_look(views).cpu().numpy()
         judged = judge(proposed, logits, self.card.fusion)
         return sorted(judged, key=lambda candidate: -candidate.probability)
 

@@ -17,6 +17,7 @@ from medvision.findings import Candidate, Measurement
 from medvision.geometry import lps_to_voxel, spacing_mm
 from medvision.reporting.report import (
     CheckRecord,
+    ExplanationRecord,
     FindingRecord,
     JudgingModel,
     Lineage,
@@ -42,6 +43,7 @@ def build_report(
     lineage: Lineage,
     pseudonym_key: str = "",
     seen: Sequence[TrainingOverlap] | None = None,
+    explanation: ExplanationRecord | None = None,
 ) -> Report:
     """Put a case together.
 
@@ -53,6 +55,7 @@ def build_report(
         lineage: what the result came from.
         pseudonym_key: secret that makes one patient's references the same in all studies; see `pseudonym`.
         seen: how the model knows this scan; None where that cannot be told.
+        explanation: how the explanations beside it are made; None where there are none.
     """
     ranked = sorted(findings, key=lambda pair: (-pair[0].probability, pair[0].center_lps_mm))
     return Report(
@@ -61,6 +64,7 @@ def build_report(
         model=_judging(model, seen),
         operating_point=operating_point,
         findings=tuple(_finding(scan, rank, *pair) for rank, pair in enumerate(ranked, 1)),
+        explanation=explanation,
         lineage=lineage,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from medvision.errors import ConfigError
@@ -11,7 +11,7 @@ from medvision.reporting.build import read_report
 from medvision.reporting.html import report_page
 from medvision.reporting.report import Report
 from medvision.reporting.tables import findings_csv
-from medvision.volumes import HeatMap, LungMask, Scan
+from medvision.volumes import Explanation, HeatMap, LungMask, Scan
 
 __all__ = ["FORMATS", "check_formats", "read_report", "write_case"]
 
@@ -36,6 +36,8 @@ def write_case(
     lungs: LungMask | None,
     heat_map: HeatMap | None,
     formats: Collection[str] = FORMATS,
+    *,
+    explanations: Sequence[Explanation] = (),
 ) -> None:
     """Write a case's files, each whole or not at all.
 
@@ -48,6 +50,7 @@ def write_case(
         lungs: for the overview; None where no lung was sought.
         heat_map: laid over the overview.
         formats: of "json", "csv", "html".
+        explanations: one a finding, in the report's order, or none at all.
 
     Raises:
         ConfigError: an unknown format.
@@ -58,5 +61,5 @@ def write_case(
     if "csv" in formats:
         write_text(folder / "findings.csv", findings_csv(report))
     if "html" in formats:
-        write_text(folder / "report.html", report_page(report, scan, lungs, heat_map))
+        write_text(folder / "report.html", report_page(report, scan, lungs, heat_map, explanations))
     write_text(folder / "report.json", report.to_json())

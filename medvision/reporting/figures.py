@@ -7,10 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medvision.reporting.keyimages import LETTERS, LUNG, SOFT_TISSUE, Plane, Window, data_uri, plane_image
+from medvision.reporting.keyimages import (
+    LETTERS,
+    LUNG,
+    SOFT_TISSUE,
+    Plane,
+    Window,
+    data_uri,
+    evidence_uri,
+    plane_image,
+)
 from medvision.reporting.overview import Overview, chest_overview
 from medvision.reporting.report import FindingRecord, Report
-from medvision.volumes import HeatMap, LungMask, Scan
+from medvision.volumes import Explanation, HeatMap, LungMask, Scan
 
 IMAGE_PX = 288
 VIEWS: tuple[tuple[Plane, Window], ...] = (
@@ -19,11 +28,21 @@ VIEWS: tuple[tuple[Plane, Window], ...] = (
     ("coronal", LUNG),
     ("sagittal", LUNG),
 )
+EVIDENCE_PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
 SIDE_OF_DIAMETER, MIN_SIDE_MM, MAX_SIDE_MM = 4.0, 70.0, 160.0
 """Width of a key image: the nodule and enough around it to recognise the place."""
 MARK_GAP_MM, MIN_MARK_MM = 3.0, 8.0
 """Space between the nodule and its corner marks; half width of the smallest mark."""
 SCALE_BARS_MM = (10, 20, 50)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A square picture over a key image: its left (and top), and its width and height, in pixels."""
+
+    uri: str
+    start_px: float
+    size_px: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +57,7 @@ class KeyImage:
         mark_px: left (and top) of the square mark; the nodule is in the middle.
         scale_mm: length of the scale bar.
         scale_px: the same in pixels.
+        evidence: laid over it on demand; None where there is none.
     """
 
     uri: str
@@ -47,6 +67,7 @@ class KeyImage:
     mark_px: float
     scale_mm: int
     scale_px: float
+    evidence: Overlay | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +93,15 @@ class OverviewFigure:
     with_lungs: bool
 
 
-def key_images(scan: Scan, finding: FindingRecord) -> tuple[KeyImage, ...]:
-    """The four views of one finding."""
+def key_images(
+    scan: Scan, finding: FindingRecord, explanation: Explanation | None = None
+) -> tuple[KeyImage, ...]:
+    """The four views of one finding; the evidence lies over those in the lung window."""
     side_mm = float(np.clip(SIDE_OF_DIAMETER * finding.long_axis_mm, MIN_SIDE_MM, MAX_SIDE_MM))
     half_mm = max(MIN_MARK_MM, finding.long_axis_mm / 2 + MARK_GAP_MM)
     scale_mm = max(length for length in SCALE_BARS_MM if length <= max(10, side_mm / 4))
     px_per_mm = IMAGE_PX / side_mm
+    overlays = _overlays(explanation, px_per_mm)
     return tuple(
         KeyImage(
             uri=data_uri(plane_image(scan.volume, plane, finding.center_lps_mm, side_mm, IMAGE_PX, window)),
@@ -87,9 +111,23 @@ def key_images(scan: Scan, finding: FindingRecord) -> tuple[KeyImage, ...]:
             mark_px=round(IMAGE_PX / 2 - half_mm * px_per_mm, 1),
             scale_mm=scale_mm,
             scale_px=round(scale_mm * px_per_mm, 1),
+            evidence=overlays.get(plane) if window is LUNG else None,
         )
         for plane, window in VIEWS
     )
+
+
+def _overlays(explanation: Explanation | None, px_per_mm: float) -> dict[str, Overlay]:
+    """The evidence for a nodule in each plane, on one scale for all three."""
+    if explanation is None:
+        return {}
+    size_px = explanation.side_mm * px_per_mm
+    start_px = round((IMAGE_PX - size_px) / 2, 1)
+    largest = max(float(explanation.evidence.max()), np.finfo(np.float32).tiny)
+    return {
+        plane: Overlay(evidence_uri(values / largest), start_px, round(size_px, 1))
+        for plane, values in zip(EVIDENCE_PLANES, explanation.evidence, strict=True)
+    }
 
 
 def overview_figure(

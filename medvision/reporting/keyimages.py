@@ -37,6 +37,9 @@ LETTERS: dict[Plane, tuple[str, str, str, str]] = {
 QUALITY = 80
 """WebP quality: noise of a CT survives, a 288-pixel image takes about 10 kB."""
 
+EVIDENCE_RGB, MOST_OPAQUE = (255, 120, 30), 0.8
+"""The strongest evidence is orange, and still lets the anatomy through."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -87,8 +90,16 @@ def plane_image(
     return window.apply(np.where(outside, -3000.0, hu))
 
 
+def evidence_uri(share: NDArray[np.floating]) -> str:
+    """Evidence as a transparent colour: 1 is the strongest, 0 and what speaks against it cannot be seen."""
+    picture = np.empty((*share.shape, 4), np.uint8)
+    picture[..., :3] = EVIDENCE_RGB
+    picture[..., 3] = np.rint(np.clip(share, 0, 1) * MOST_OPAQUE * 255)
+    return data_uri(picture)
+
+
 def data_uri(image: NDArray[np.uint8]) -> str:
-    """An image of shape (rows, columns) or (rows, columns, 3) as a WebP data URI."""
+    """An image of shape (rows, columns), (rows, columns, 3) or (rows, columns, 4) as a WebP data URI."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "WEBP", quality=QUALITY, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -121,6 +121,14 @@ class FindingRecord(Record):
     remark: str = Field(description="why not; empty otherwise")
 
 
+class ExplanationRecord(Record):
+    """How the pictures of where the classifier found its evidence are made."""
+
+    method: Literal["class_activation"] = Field(description="exact account of the logit by place")
+    output: Literal["nodule"] = Field(description="what the evidence speaks for")
+    reference: str = Field(description="where the method is published")
+
+
 class Lineage(Record):
     """What the result came from; enough to run it again."""
 
@@ -140,6 +148,9 @@ class Report(Record):
     model: JudgingModel
     operating_point: OperatingPoint
     findings: tuple[FindingRecord, ...]
+    explanation: ExplanationRecord | None = Field(
+        default=None, description="of the pictures in report.html; null where none are drawn"
+    )
     lineage: Lineage
 
     def to_json(self) -> str:

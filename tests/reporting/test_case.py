@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from medvision.errors import ConfigError, OutputError
 from medvision.reporting import case
 from medvision.reporting.case import read_report, write_case
+from medvision.reporting.figures import key_images
 from medvision.reporting.html import report_page
+from medvision.volumes import Explanation
 
 PATIENT_ID = "MRN-4711-SECRET"
 
@@ -156,7 +162,9 @@ def test_page_of_a_rejected_scan_makes_no_statement(empty_report, scan):
 
 def test_ten_findings_stay_below_three_megabytes(report, scan, lungs, heat_map):
     many = tuple(report.findings[0].model_copy(update={"finding_id": f"F{i}"}) for i in range(1, 11))
-    page = report_page(report.model_copy(update={"findings": many}), scan, lungs, heat_map)
+    evidence = np.random.default_rng(0).random((3, 64, 64), np.float32)
+    explanations = [Explanation(evidence, side_mm=32.0)] * 10
+    page = report_page(report.model_copy(update={"findings": many}), scan, lungs, heat_map, explanations)
     assert len(page) < 3e6
 
 
@@ -189,3 +197,36 @@ def test_contrast_meets_wcag_aa():
         for ink, paper in pairs:
             low, high = sorted((_luminance(color[ink]), _luminance(color[paper])))
             assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, paper, theme)
+
+
+def test_evidence_lies_over_the_lung_window_where_it_is(report, scan, lungs, heat_map):
+    """One bright pixel right of the middle in the axial plane only."""
+    evidence = np.full((3, 32, 32), -1.0, np.float32)
+    evidence[0, 16, 24] = 2.0
+    explanations = [Explanation(evidence, side_mm=32.0)] * len(report.findings)
+    images = key_images(scan, report.findings[0], explanations[0])
+    assert [image.evidence is not None for image in images] == [True, False, True, True]
+    overlay = images[0].evidence
+    px_per_mm = images[0].scale_px / images[0].scale_mm
+    assert overlay.size_px == pytest.approx(32 * px_per_mm, rel=0.01)
+    assert overlay.start_px + overlay.size_px / 2 == pytest.approx(images[0].size_px / 2, abs=0.2)
+    alpha = [rgba(image.evidence.uri)[..., 3] for image in images if image.evidence]
+    assert np.unravel_index(alpha[0].argmax(), alpha[0].shape) == (16, 24)
+    assert alpha[0].max() > 180
+    assert alpha[1].max() == alpha[2].max() == 0
+    page = report_page(report, scan, lungs, heat_map, explanations)
+    assert page.count('class="evidence"') == 3 * len(report.findings)
+    assert "more that place spoke for a nodule" in page
+    assert "spoke for" not in report_page(report, scan, lungs, heat_map)
+
+
+def test_evidence_that_only_speaks_against_draws_nothing(scan, report):
+    explanation = Explanation(np.full((3, 32, 32), -1.0, np.float32), side_mm=32.0)
+    for image in key_images(scan, report.findings[0], explanation):
+        assert image.evidence is None or rgba(image.evidence.uri)[..., 3].max() == 0
+
+
+def rgba(uri):
+    """Decode a data URI."""
+    with Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) as picture:
+        return np.asarray(picture.convert("RGBA"))
