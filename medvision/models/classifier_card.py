@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from medvision.config.classification import PatchModelConfig
-from medvision.errors import ModelError
 from medvision.models.card import SeenRecord
-from medvision.models.directory import Card, load_card, load_weights
+from medvision.models.directory import Card, fill_network, load_card
 from medvision.models.patch_classifier import PatchClassifier
 
 
@@ -41,8 +40,5 @@ def load_classifier(folder: Path) -> tuple[PatchClassifier, ClassifierCard]:
     card = load_card(folder, ClassifierCard)
     settings = card.model.model_copy(update={"weights": "random"})  # they are in the directory
     network = PatchClassifier.initialised(settings, card.crop_vox)
-    try:
-        network.load_state_dict(load_weights(folder, card))
-    except RuntimeError as error:
-        raise ModelError(f"{folder}: the weights are not those of its card; copy the model again") from error
+    fill_network(network, folder, card)
     return network.eval(), card

@@ -9,9 +9,8 @@ from torch import nn
 
 from medvision.config.detection import ProposalConfig
 from medvision.config.second_look import SecondLookConfig
-from medvision.errors import ModelError
 from medvision.models.classifier import NoduleClassifier
-from medvision.models.directory import ModelCard, load_card, load_weights
+from medvision.models.directory import ModelCard, fill_network, load_card
 from medvision.models.heatmap import HeatMapNet
 
 
@@ -38,11 +37,6 @@ def load_detector(folder: Path) -> tuple[TwoStageDetector, ModelCard]:
     """
     card = load_card(folder, ModelCard)
     network = build_detector(card.proposals, card.second_look)
-    try:
-        network.load_state_dict(load_weights(folder, card))
-    except RuntimeError as error:
-        raise ModelError(
-            f"the weights in {folder} do not fit its card: {str(error).splitlines()[0]}"
-        ) from error
+    fill_network(network, folder, card)
     network.proposals.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     return network.eval(), card

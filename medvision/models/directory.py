@@ -85,3 +85,17 @@ def load_weights(folder: Path, card: Card) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
+
+
+def fill_network(network: nn.Module, folder: Path, card: Card) -> None:
+    """Give a network the weights of a model directory, in place.
+
+    Raises:
+        ModelError: they are missing, damaged, or do not fit the network that the card describes.
+    """
+    try:
+        network.load_state_dict(load_weights(folder, card))
+    except RuntimeError as error:
+        raise ModelError(
+            f"the weights in {folder} do not fit its card: {str(error).splitlines()[0]}"
+        ) from error

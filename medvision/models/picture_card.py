@@ -7,8 +7,7 @@ from typing import Literal
 
 from medvision.config.base import Settings
 from medvision.config.pictures import PictureModelConfig
-from medvision.errors import ModelError
-from medvision.models.directory import Card, load_card, load_weights
+from medvision.models.directory import Card, fill_network, load_card
 from medvision.models.picture_classifier import PictureClassifier
 
 
@@ -43,8 +42,5 @@ def load_picture_classifier(folder: Path) -> tuple[PictureClassifier, PictureCar
     network = PictureClassifier.initialised(
         settings, len(card.classes), volumes=card.volumes, colour=card.colour
     )
-    try:
-        network.load_state_dict(load_weights(folder, card))
-    except RuntimeError as error:
-        raise ModelError(f"{folder}: the weights are not those of its card; copy the model again") from error
+    fill_network(network, folder, card)
     return network.eval(), card
