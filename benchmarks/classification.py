@@ -1,0 +1,127 @@
+"""Patch classification on real nodules: ImageNet beside random weights and radiomics, few labels.
+
+Needs the nodules of MEDVISION_TEST_DATA. Five folds by patient, dealt by five seeds; every choice of the probe
+is made inside the training folds. Intervals: 1,000 cohorts of patients drawn with replacement. `--quick` takes
+two seeds and two random networks.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.nodules import (
+    NODULES,
+    Encoded,
+    Recipe,
+    Task,
+    deal,
+    difference,
+    encode,
+    load,
+    mean_auc,
+    radiomics,
+    spread,
+    subset_of_labels,
+)
+from medvision.datasets.patches import PatchSet
+from medvision.evaluation.classification import expected_calibration_error
+from medvision.training.cross_validation import LabelledFeatures, predict_out_of_fold
+
+SQUEEZENET = NODULES.parent / "weights" / "squeezenet1_0_imagenet_torchvision_rgb.pth"
+MALIGNANT = Task("malignancy", ">=4", "<=2")
+OTHERS = (Task("texture", "==5", "<=4"), Task("texture", ">=4", "<=2"), Task("spiculation", ">=3", "<=2"))
+LABELS = (10, 20, 40)
+
+
+def main() -> None:
+    """Print all tables."""
+    if not NODULES.is_dir():
+        print(f"no nodules in {NODULES}: set MEDVISION_TEST_DATA")
+        return
+    quick = "--quick" in sys.argv
+    seeds, networks = (range(2), 2) if quick else (range(5), 5)
+    _weights(seeds, networks)
+    _other_labels(seeds)
+    _few_labels(seeds, networks)
+
+
+def _weights(seeds: range, networks: int) -> None:
+    found, patches = load(MALIGNANT)
+    print("\n| features | AUC, mean over fold seeds | lowest to highest | centres off | ECE | CPU seconds |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for recipe in (
+        Recipe("efficientnet_lite0", "imagenet"),
+        Recipe("squeezenet1_0", str(SQUEEZENET)),
+    ):
+        start = time.process_time()
+        learnt = [encode(recipe, found, patches)]
+        _row(f"{recipe.backbone}, ImageNet", found, learnt, seeds, time.process_time() - start)
+        random = Recipe(recipe.backbone, "random")
+        start = time.process_time()
+        drawn = [encode(random, found, patches, seed) for seed in range(networks)]
+        took = (time.process_time() - start) / networks
+        _row(f"{recipe.backbone}, {networks} random networks", found, drawn, seeds, took)
+        low, mean, high = difference(found, learnt, drawn, seeds)
+        print(f"| ImageNet minus random | {mean:+.3f} | 95 % {low:+.3f} to {high:+.3f} | | | |", flush=True)
+    start = time.process_time()
+    _row("radiomics of the readers' masks", found, [radiomics(found)], seeds, time.process_time() - start)
+
+
+def _row(name: str, found: PatchSet, encoded: Sequence[Encoded], seeds: range, took: float) -> None:
+    aucs, off, errors = [], [], []
+    for seed in seeds:
+        fold_of = deal(found, seed)
+        for samples, off_centre in encoded:
+            judged = [samples.features[0]] + ([] if off_centre is None else [off_centre])
+            centred, *moved = predict_out_of_fold(samples, fold_of, judged)
+            aucs.append(mean_auc(found, [centred]))
+            off += [mean_auc(found, [one]) for one in moved]
+            errors.append(expected_calibration_error(found.targets, centred))
+    moved_words = f"{np.mean(off):.3f}" if off else "–"
+    cells = (name, f"{np.mean(aucs):.3f}", spread(aucs), moved_words, f"{np.mean(errors):.3f}", f"{took:.0f}")
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def _other_labels(seeds: range) -> None:
+    print("\n| task | patches, positive | ImageNet | radiomics |")
+    print("| --- | --- | --- | --- |")
+    for task in OTHERS:
+        found, patches = load(task)
+        encoded, _ = encode(Recipe("efficientnet_lite0", "imagenet"), found, patches)
+        three, _ = radiomics(found)
+        words = [_mean_words(found, samples, seeds) for samples in (encoded, three)]
+        counts = f"{len(patches)}, {int(found.targets.sum())}"
+        print(f"| {task.label} {task.positive} | {counts} | {words[0]} | {words[1]} |", flush=True)
+
+
+def _mean_words(found: PatchSet, samples: LabelledFeatures, seeds: range) -> str:
+    aucs = [
+        mean_auc(found, predict_out_of_fold(samples, deal(found, seed), [samples.features[0]]))
+        for seed in seeds
+    ]
+    return f"{np.mean(aucs):.3f} ({spread(aucs)})"
+
+
+def _few_labels(seeds: range, networks: int) -> None:
+    found, patches = load(MALIGNANT)
+    imagenet = [encode(Recipe("efficientnet_lite0", "imagenet"), found, patches)[0]]
+    random = [
+        encode(Recipe("efficientnet_lite0", "random"), found, patches, seed)[0] for seed in range(networks)
+    ]
+    three = [radiomics(found)[0]]
+    print("\n| labels to learn from | ImageNet | random | radiomics |")
+    print("| --- | --- | --- | --- |")
+    for count in (*LABELS, None):
+        words = []
+        for group in (imagenet, random, three):
+            aucs = [subset_of_labels(found, samples, seed, count) for seed in seeds for samples in group]
+            words.append(f"{np.mean(aucs):.3f} ({spread(aucs)})")
+        print(f"| {count or 'four folds, about 49'} | {' | '.join(words)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

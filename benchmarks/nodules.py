@@ -1,0 +1,148 @@
+"""Real nodules as the classification benchmarks use them: features, folds, figures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medvision.config.classification import PatchModelConfig
+from medvision.datasets.patches import PatchSet, read_patches
+from medvision.datasets.splits import folds_by_patient
+from medvision.evaluation.classification import auc
+from medvision.models.patch_classifier import PatchClassifier
+from medvision.training.cross_validation import LabelledFeatures, fit_on, predict_out_of_fold
+from medvision.training.patch_features import shifted_features
+
+DATA = Path(os.environ.get("MEDVISION_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+NODULES = DATA / "nodule_patches"
+CROP_VOX, COPIES, SHIFT_VOX, FOLDS, BOOTSTRAPS = 33, 4, 3, 5, 1000
+
+Encoded = tuple[LabelledFeatures, NDArray[np.float64] | None]
+"""Samples with their features, and features of the same patches with their centres off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A label and its two classes."""
+
+    label: str
+    positive: str
+    negative: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A network and how it looks."""
+
+    backbone: str
+    weights: str
+    dims: str = "2.5d"
+    size_px: int = 128
+
+
+def load(task: Task) -> tuple[PatchSet, list[Tensor]]:
+    found = read_patches(
+        NODULES / "labels.csv", label=task.label, positive=task.positive, negative=task.negative
+    )
+    return found, [torch.from_numpy(record.load()) for record in found.records]
+
+
+def network_of(recipe: Recipe, seed: int = 0) -> PatchClassifier:
+    torch.manual_seed(seed)
+    settings = PatchModelConfig(
+        backbone=recipe.backbone, weights=recipe.weights, dims=recipe.dims, size_px=recipe.size_px
+    )
+    return PatchClassifier.initialised(settings, CROP_VOX)
+
+
+def encode(recipe: Recipe, found: PatchSet, patches: Sequence[Tensor], seed: int = 0) -> Encoded:
+    network = network_of(recipe, seed)
+    features = shifted_features(network, patches, COPIES, SHIFT_VOX, seed)
+    off_centre = shifted_features(network, patches, 2, SHIFT_VOX, seed + 1)[1]
+    return _labelled(found, features), off_centre
+
+
+def radiomics(found: PatchSet) -> Encoded:
+    """Log volume, mean and standard deviation inside the readers' masks."""
+    packed = np.load(NODULES / "masks_packed.npz")
+    rows = []
+    for record in found.records:
+        patch = record.load().astype(np.float64)
+        mask = np.unpackbits(packed[record.path.stem])[: patch.size].reshape(patch.shape) > 0
+        rows.append([np.log(mask.sum()), patch[mask].mean(), patch[mask].std()])
+    return _labelled(found, np.array(rows)[None]), None
+
+
+def _labelled(found: PatchSet, features: NDArray[np.float64]) -> LabelledFeatures:
+    scores = np.array([float(record.columns[found.label]) for record in found.records])
+    return LabelledFeatures(features, scores, found.targets == 1, found.patients)
+
+
+def deal(found: PatchSet, seed: int) -> NDArray[np.int64]:
+    folds = folds_by_patient(found.records, FOLDS, seed, stratify=found.targets.tolist())
+    number = {record.path: fold for fold, part in enumerate(folds) for record in part}
+    return np.array([number[record.path] for record in found.records])
+
+
+def mean_auc(found: PatchSet, probabilities: Sequence[NDArray[np.float64]]) -> float:
+    return float(np.mean([auc(found.targets, one) for one in probabilities]))
+
+
+def spread(values: Sequence[float]) -> str:
+    return f"{min(values):.3f} to {max(values):.3f}"
+
+
+def difference(
+    found: PatchSet, one: Sequence[Encoded], other: Sequence[Encoded], seeds: range
+) -> tuple[float, float, float]:
+    """Lower bound, mean and upper bound of one's AUC minus the other's, on the same drawn patients."""
+    judged = [
+        [
+            predict_out_of_fold(samples, deal(found, seed), [samples.features[0]])[0]
+            for seed in seeds
+            for samples, _ in group
+        ]
+        for group in (one, other)
+    ]
+    owner = np.unique(found.patients, return_inverse=True)[1]
+    members = [np.flatnonzero(owner == number) for number in range(owner.max() + 1)]
+    random, gaps = np.random.default_rng(0), []
+    while len(gaps) < BOOTSTRAPS:
+        drawn = np.concatenate(
+            [members[number] for number in random.integers(len(members), size=len(members))]
+        )
+        if 0 < found.targets[drawn].sum() < len(drawn):
+            means = [
+                np.mean([auc(found.targets[drawn], probability[drawn]) for probability in group])
+                for group in judged
+            ]
+            gaps.append(means[0] - means[1])
+    low, high = np.percentile(gaps, (2.5, 97.5))
+    return float(low), mean_auc(found, judged[0]) - mean_auc(found, judged[1]), float(high)
+
+
+def subset_of_labels(found: PatchSet, samples: LabelledFeatures, seed: int, count: int | None) -> float:
+    """AUC out of fold where only `count` patches of the training folds, with both classes, have labels."""
+    fold_of, out = deal(found, seed), np.empty(len(found.records))
+    random = np.random.default_rng(seed)
+    for fold in range(FOLDS):
+        known, held_out = np.flatnonzero(fold_of != fold), fold_of == fold
+        if count is not None:
+            known = _stratified(known, found.targets, count, random)
+        out[held_out] = fit_on(samples, known).probability(samples.features[0][held_out])
+    return auc(found.targets, out)
+
+
+def _stratified(
+    known: NDArray[np.intp], targets: NDArray[np.int64], count: int, random: np.random.Generator
+) -> NDArray[np.intp]:
+    positive = round(count * targets[known].mean())
+    parts = ((known[targets[known] == 1], positive), (known[targets[known] == 0], count - positive))
+    return np.concatenate([random.choice(part, size, replace=False) for part, size in parts])
