@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME]... [--quick]`: runs all benchmarks, or those named, and prints a table each."""
+"""`python -m benchmarks [NAME]... [--quick]`: runs all benchmarks, or those named; a table each."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Patch classification on real nodules: ImageNet beside random weights and radiomics, few labels.
 
-Needs the nodules of MEDVISION_TEST_DATA. Five folds by patient, dealt by five seeds; every choice of the probe
-is made inside the training folds. Intervals: 1,000 cohorts of patients drawn with replacement. `--quick` takes
-two seeds and two random networks.
+Needs the nodules of MEDVISION_TEST_DATA. Five folds by patient, dealt by five seeds; every choice of the
+probe is made inside the training folds. Intervals: 1,000 cohorts of patients drawn with replacement.
+`--quick` takes two seeds and two random networks.
 """
 
 from __future__ import annotations
