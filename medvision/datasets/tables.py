@@ -6,14 +6,14 @@ import json
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from medvision.contracts import check_document, read_table
 from medvision.contracts.csv_chunks import read_chunks
-from medvision.errors import ContractError, DataError
+from medvision.errors import DataError
 from medvision.findings import Annotation, Density
 
 logger = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ SAME_PLACE_MM = 0.01
 TABLE_FOLDERS = ("", "CSVFILES", "evaluationScript/annotations")
 """Where the tables of a LUNA16 download lie."""
 
+_DENSITIES: dict[str, Density] = {name: name for name in get_args(Density)}
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 Annotations = dict[str, list[Annotation]]
@@ -92,46 +93,26 @@ def read_annotation_table(path: Path) -> AnnotationTable:
     """
     table = read_table(path, "annotations")
     columns = (table[name].tolist() for name in ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm"))
-    others = _other_columns(path)
-    densities, labels = others.pop("density", ()), others.pop("malignant", ())
     annotations = [
         Annotation(uid, (x, y, z), diameter) for uid, x, y, z, diameter in zip(*columns, strict=True)
     ]
-    for index, (line, text) in enumerate(densities):
-        annotations[index] = replace(annotations[index], density=_density(path, line, text))
-    for index, (line, text) in enumerate(labels):
-        annotations[index] = replace(annotations[index], malignant=_boolean(path, line, text))
+    for index, text in enumerate(table.get("density", ())):
+        annotations[index] = replace(annotations[index], density=_DENSITIES.get(text))
+    for index, text in enumerate(table.get("malignant", ())):
+        annotations[index] = replace(annotations[index], malignant=_BOOLEANS.get(text.lower()))
+    others = _other_columns(path, table.keys())
     if others:
         logger.info("%s: columns that are not used: %s", path, ", ".join(others))
-    further = {name: tuple(text for _, text in cells) for name, cells in others.items()}
-    return AnnotationTable(path, tuple(annotations), further)
+    return AnnotationTable(path, tuple(annotations), others)
 
 
-def _other_columns(path: Path) -> dict[str, tuple[tuple[int, str], ...]]:
-    """Columns beyond those that every table has: name → line and text of each row."""
-    basic = {"seriesuid", "coordX", "coordY", "coordZ", "diameter_mm"}
-    cells: dict[str, list[tuple[int, str]]] = defaultdict(list)
+def _other_columns(path: Path, known: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Columns that the contract does not know: name → text of each row."""
+    cells: dict[str, list[str]] = defaultdict(list)
     for chunk in read_chunks(path):
-        for name in chunk.columns.keys() - basic:
-            cells[name] += zip(chunk.lines, map(str.strip, chunk.columns[name]), strict=True)
+        for name in chunk.columns.keys() - known:
+            cells[name] += map(str.strip, chunk.columns[name])
     return {name: tuple(column) for name, column in sorted(cells.items())}
-
-
-def _density(path: Path, line: int, text: str) -> Density | None:
-    known: dict[str, Density] = {name: name for name in get_args(Density)}
-    if not text:
-        return None
-    if text not in known:
-        raise ContractError(f"{path}, line {line}: density {text[:40]!r} is not one of {', '.join(known)}")
-    return known[text]
-
-
-def _boolean(path: Path, line: int, text: str) -> bool | None:
-    if not text:
-        return None
-    if text.lower() not in _BOOLEANS:
-        raise ContractError(f"{path}, line {line}: malignant {text[:40]!r} is neither true nor false")
-    return _BOOLEANS[text.lower()]
 
 
 def _without_repeats(table: AnnotationTable) -> AnnotationTable:

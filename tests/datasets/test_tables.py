@@ -55,12 +55,12 @@ def test_tables_as_spreadsheets_write_them(tmp_path, text, encoding):
         (
             f"{HEADER},density\n1.2,1,2,3,6,hard\n",
             "utf-8",
-            "line 2: density 'hard' is not one of solid, part_",
+            "line 2: column 'density' is 'hard' and must be one of solid, part_",
         ),
         (
             f"{HEADER},malignant\n1.2,1,2,3,6,maybe\n",
             "utf-8",
-            "line 2: malignant 'maybe' is neither true nor",
+            "line 2: column 'malignant' is 'maybe' and must be one of true, false",
         ),
     ],
 )
