@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from medvision.config.base import Settings
+from medvision.config.finetuning import FineTuningConfig, OptimiserConfig
 from medvision.config.tracking import TrackingConfig
 
 
@@ -62,17 +63,41 @@ class PatchModelConfig(Settings):
     """Side that slices are resized to; 3D networks want less, such as 64."""
 
 
-class PatchTrainingConfig(Settings):
-    """How the head learns."""
+class PatchTrainingConfig(OptimiserConfig):
+    """How the network learns; what an optimiser needs is of no meaning where the encoder is frozen."""
+
+    train: Literal["frozen", "top", "norm", "bias", "lora", "all"] = "frozen"
+    """`frozen`: a ridge probe on features of the encoder. Else which of its weights are fine-tuned beside the
+    head: the last stage (`top`), normalisations, biases, low-rank additions (`lora`) or `all`."""
 
     targets: Literal["ordinal", "binary"] = "ordinal"
-    """Regress on the label itself where it is a number, or only on the two classes."""
+    """Learn the label itself where it is a number (fine-tuned: on a scale from 0 to 1), or only the two
+    classes."""
+
+    epochs: int = Field(default=20, ge=1)
+    """Most passes over the training patches."""
+
+    patience: int = Field(default=5, ge=1)
+    """Epochs without a lower loss on a fifth of the training patients before the training stops."""
+
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Of Adam, for the head."""
+
+    backbone_rate: float = Field(default=0.1, gt=0, le=1)
+    """Learning rate of the pretrained weights as a part of the head's."""
+
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Before the head."""
 
     copies: int = Field(default=4, ge=1, le=64)
     """How often each training patch is looked at, the first time unchanged."""
 
     shift_vox: int = Field(default=3, ge=0)
     """The other times its centre is moved by up to this much along each axis, as a detector would miss it."""
+
+    def fine_tuning(self) -> FineTuningConfig:
+        """The part that pictures have, too; there is none where the encoder is frozen."""
+        return FineTuningConfig(**self.model_dump(include=set(FineTuningConfig.model_fields)))
 
 
 class ClassifyPatchesConfig(Settings):

@@ -13,11 +13,8 @@ Trainable = Literal["head", "top", "norm", "bias", "lora", "all"]
 statistics), the biases (BitFit), low-rank additions to every convolution (LoRA), or all."""
 
 
-class FineTuningConfig(Settings):
-    """The optimiser and when it stops."""
-
-    train: Trainable = "all"
-    """Which weights learn: `head`, `top` (and the last stage), `norm`, `bias`, `lora` or `all`."""
+class OptimiserConfig(Settings):
+    """The optimiser, what holds it back, and when it stops."""
 
     lora_rank: int = Field(default=4, ge=1, le=64)
     """Rank of the additions where `train` is `lora`."""
@@ -48,6 +45,28 @@ class FineTuningConfig(Settings):
 
     balanced: bool = False
     """Weigh classes so that each counts alike, however rare."""
+
+    head_first: int = Field(default=0, ge=0)
+    """Epochs in which only the head learns, before the pretrained weights join it."""
+
+    l2_sp: float = Field(default=0.0, ge=0)
+    """Weight of the squared distance of the learning encoder weights from their start (L2-SP, Li et al., ICML
+    2018)."""
+
+    mixup: float = Field(default=0.0, ge=0)
+    """Mix each batch with itself in another order, by a share drawn from Beta(mixup, mixup) (Zhang et al.,
+    ICLR 2018); 0: never."""
+
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    """Judge and keep the running mean of the weights that forgets this slowly, such as 0.95 a step; 0: the
+    weights themselves."""
+
+
+class FineTuningConfig(OptimiserConfig):
+    """Fine-tuning of pictures."""
+
+    train: Trainable = "all"
+    """Which weights learn: `head`, `top` (and the last stage), `norm`, `bias`, `lora` or `all`."""
 
 
 class AugmentationConfig(Settings):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from medvision.models.backbones import build_backbone
 from medvision.models.backbones.grey import see_grey
-from medvision.models.backbones.stages import Backbone, global_average
+from medvision.models.backbones.stages import Backbone, Stage, global_average
 from medvision.models.inflate import Way, to_3d
 from medvision.models.weights import fill_backbone
 
@@ -64,18 +64,27 @@ class Encoder(nn.Module):
         Returns:
             (B, n_features).
         """
-        if self.is_3d:
-            return self._pool(images)
-        batch, views = images.shape[:2]
-        x = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        return self._pool(self._normalise(x)).view(batch, views, -1).mean(dim=1)
+        features = self.upper(*self.lower(images))
+        return features.view(len(images), -1, self.n_features).mean(dim=1)
 
-    def _pool(self, x: Tensor) -> Tensor:
-        pooled = []
-        for stage in self.backbone.stages():  # type: ignore[operator]  # a Backbone, 2D or made 3D
+    def lower(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """All stages but the last: (N, C, …) maps of views or volumes, (N, F) averages of earlier ones."""
+        x = images
+        if not self.is_3d:
+            x = self._normalise(images.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        pooled = [x.new_zeros(len(x), 0)]
+        for stage in self._all_stages()[:-1]:
             x = stage(x)
             pooled.append(global_average(x))
-        return torch.cat(pooled[-self._stages :], dim=1)
+        return x, torch.cat(pooled[max(1, len(pooled) - self._stages + 1) :] or pooled[:1], dim=1)
+
+    def upper(self, maps: Tensor, pooled: Tensor) -> Tensor:
+        """The last stage of what `lower` gives: (N, n_features)."""
+        return torch.cat([pooled, global_average(self._all_stages()[-1](maps))], dim=1)
+
+    def _all_stages(self) -> tuple[Stage, ...]:
+        stages: tuple[Stage, ...] = self.backbone.stages()  # type: ignore[operator]  # a Backbone, 2D or made 3D
+        return stages
 
 
 class _Normalisation(nn.Module):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -28,6 +30,7 @@ from medvision.tracking import Run, start_run
 from medvision.training.classification_record import OutOfFold, judge, write_record
 from medvision.training.cross_validation import LabelledFeatures, fit_on, predict_out_of_fold
 from medvision.training.patch_features import shifted_features
+from medvision.training.patch_fine_tuning import Values, fine_tune_on, fine_tune_out_of_fold, look_at
 from medvision.training.result import TrainResult
 
 logger = logging.getLogger(__name__)
@@ -70,18 +73,51 @@ def _train(
     run: Run,
 ) -> dict[str, float]:
     """Judge the recipe, fit it on everything, write it all."""
+    learn = _probe if config.training.train == "frozen" else _fine_tune
+    centred, shifted = learn(config, network, found, patches, fold_of)
+    result = OutOfFold(found, fold_of, centred, shifted)
+    metrics = judge(result)
+    write_record(config.output, result)
+    save_model(config.output, _card(config, found, metrics, run.run_id), network)
+    return metrics
+
+
+def _probe(
+    config: ClassifyPatchesConfig,
+    network: PatchClassifier,
+    found: PatchSet,
+    patches: Sequence[Tensor],
+    fold_of: NDArray[np.int64],
+) -> tuple[Values, Values]:
+    """Probabilities out of fold, centred and off centre; the network gets the head fitted on everything."""
     settings, seed = config.training, config.seed
     features = shifted_features(network, patches, settings.copies, settings.shift_vox, seed)
     off_centre = shifted_features(network, patches, 2, OFF_CENTRE_VOX, seed + 1)[1]
     samples = LabelledFeatures(features, _scores(found, config), found.targets == 1, found.patients)
     centred, shifted = predict_out_of_fold(samples, fold_of, [features[0], off_centre])
-    result = OutOfFold(found, fold_of, centred, shifted)
-    metrics = judge(result)
-    write_record(config.output, result)
     probe = fit_on(samples, np.arange(len(patches)))
     network.set_head(torch.from_numpy(probe.weight).float(), probe.bias)
-    save_model(config.output, _card(config, found, metrics, run.run_id), network)
-    return metrics
+    return centred, shifted
+
+
+def _fine_tune(
+    config: ClassifyPatchesConfig,
+    network: PatchClassifier,
+    found: PatchSet,
+    patches: Sequence[Tensor],
+    fold_of: NDArray[np.int64],
+) -> tuple[Values, Values]:
+    """The same by fine-tuning; the network becomes the one that learnt from everything."""
+    settings, seed, scores = config.training, config.seed, _scores(found, config)
+    samples = look_at(
+        network, patches, found.records, scores, settings, off_centre_vox=OFF_CENTRE_VOX, seed=seed
+    )
+    centred, shifted = fine_tune_out_of_fold(samples, fold_of, settings, config.output, seed=seed)
+    with TemporaryDirectory(dir=config.output) as work:
+        tuned = fine_tune_on(samples, np.arange(len(patches)), settings, Path(work), seed=seed)
+    network.encoder = tuned.encoder
+    network.set_head(tuned.head.weight[0], tuned.head.bias.item())
+    return centred, shifted
 
 
 def _deal(found: PatchSet, config: ClassifyPatchesConfig) -> NDArray[np.int64]:

@@ -30,10 +30,7 @@ def shifted_features(
     Returns:
         (copies, patches, features).
     """
-    generator = torch.Generator().manual_seed(seed)
-    shape = (copies, len(patches), 3)
-    shifts = torch.randint(-shift_vox, shift_vox + 1, shape, generator=generator)
-    shifts[0] = 0
+    shifts = draw_shifts(copies, len(patches), shift_vox, seed)
     work = [(copy, number) for copy in range(copies) for number in range(len(patches))]
     batches = [work[start : start + BATCH] for start in range(0, len(work), BATCH)]
     encoded = [
@@ -41,6 +38,14 @@ def shifted_features(
         for batch in track(batches, "encode patches", len(batches))
     ]
     return np.concatenate(encoded).reshape(copies, len(patches), -1)
+
+
+def draw_shifts(copies: int, count: int, shift_vox: int, seed: int) -> Tensor:
+    """(copies, count, 3) voxels along z, y and x; the first copy stays where it is."""
+    generator = torch.Generator().manual_seed(seed)
+    shifts = torch.randint(-shift_vox, shift_vox + 1, (copies, count, 3), generator=generator)
+    shifts[0] = 0
+    return shifts
 
 
 def _encode(network: PatchClassifier, patches: Sequence[Tensor], shifts: Tensor) -> NDArray[np.float64]:

@@ -136,3 +136,23 @@ def test_real_nodules_are_told_apart(tmp_path: Path, real_data: Path):
     overrides = [f"data.manifest={manifest}", f"output={tmp_path / 'model'}", "tracking.enabled=false"]
     config = load_config(RECIPE, ClassifyPatchesConfig, [*overrides, "training.copies=1"])
     assert run_job(config).metrics["auc"] > 0.7
+
+
+@pytest.mark.parametrize("train", ["top", "norm", "bias", "lora", "all"])
+def test_fine_tuned_network_is_the_one_that_is_written(tmp_path: Path, manifest: Path, train: str):
+    more = ("training.ema=0.5", "training.mixup=0.2", "training.l2_sp=0.01") if train == "all" else ()
+    config = _config(tmp_path, manifest, f"training.train={train}", "training.epochs=2", *more)
+    assert 0 <= run_job(config).metrics["auc"] <= 1
+    network, _ = load_classifier(tmp_path / "model")
+    torch.manual_seed(config.seed)
+    first = type(network).initialised(config.model, config.data.crop_vox).encoder.state_dict()
+    now = network.encoder.state_dict()
+    assert set(now) == set(first)
+    changed = any(not torch.equal(now[name], first[name]) for name in now)
+    assert changed == (train != "norm")  # SqueezeNet has no normalisation: only the head learns
+    assert not list((tmp_path / "model").glob("tmp*"))
+
+
+def test_fine_tuning_finds_brightness(tmp_path: Path, manifest: Path):
+    chosen = ("training.train=all", "training.epochs=12", "training.backbone_rate=1")
+    assert run_job(_config(tmp_path, manifest, *chosen)).metrics["auc"] > 0.8

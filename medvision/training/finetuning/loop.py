@@ -7,15 +7,20 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    ModelCheckpoint,
+)
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from medvision.config.finetuning import AugmentationConfig, FineTuningConfig
 from medvision.models.lora import merge_low_rank
-from medvision.models.picture_classifier import PictureClassifier
 from medvision.training.epoch_progress import EpochProgress
 from medvision.training.finetuning.module import MONITOR, FineTuning
+from medvision.training.finetuning.network import Network
 from medvision.training.finetuning.pictures import PictureBatches, Pictures
 from medvision.training.fitting import fit
 
@@ -24,10 +29,10 @@ LAST = "last.ckpt"
 
 
 def fine_tune(
-    network: PictureClassifier,
+    network: Network,
     parts: Mapping[str, Pictures],
     settings: FineTuningConfig,
-    augmentation: AugmentationConfig,
+    augmentation: AugmentationConfig | None,
     work: Path,
     *,
     seed: int,
@@ -49,13 +54,20 @@ def fine_tune(
     Returns:
         One row an epoch.
     """
-    module = FineTuning(network, settings, _class_weights(parts["train"]) if settings.balanced else None)
+    weights = _class_weights(parts["train"]) if settings.balanced else None
+    module = FineTuning(network, settings, weights, separate=parts["train"].targets.ndim > 1)
     best = ModelCheckpoint(dirpath=work, monitor=MONITOR, save_last=True)
+    averaging: list[Callback] = [EMAWeightAveraging(decay=settings.ema)] if settings.ema else []
     trainer = pl.Trainer(
         accelerator="auto",
         devices=1,
         max_epochs=settings.epochs,
-        callbacks=[best, EarlyStopping(MONITOR, patience=settings.patience), EpochProgress("fine-tuning")],
+        callbacks=[
+            *averaging,
+            best,
+            EarlyStopping(MONITOR, patience=settings.patience),
+            EpochProgress("fine-tuning"),
+        ],
         logger=logger or False,
         log_every_n_steps=1,
         num_sanity_val_steps=0,
@@ -63,8 +75,8 @@ def fine_tune(
         enable_model_summary=False,
         default_root_dir=work,
     )
-    batches = PictureBatches(parts["train"], settings.batch_size, augmentation, seed)
-    held_out = PictureBatches(parts["val"], settings.batch_size, None)
+    batches = PictureBatches(parts["train"], settings.batch_size, augmentation, shuffled=True, seed=seed)
+    held_out = PictureBatches(parts["val"], settings.batch_size)
     last = work / LAST
     fit(trainer, module, batches, held_out, last if resume and last.is_file() else None)
     checkpoint = torch.load(Path(best.best_model_path), map_location="cpu", weights_only=True)
@@ -74,12 +86,16 @@ def fine_tune(
     return module.history
 
 
-def predict(network: PictureClassifier, pictures: Pictures, batch_size: int) -> Tensor:
+def predict(network: Network, pictures: Pictures, batch_size: int) -> Tensor:
     """(N, classes) probabilities: of classes that exclude each other, or of each label for itself."""
-    batches = PictureBatches(pictures, batch_size, None)
-    with torch.inference_mode():
-        logits = torch.cat([network(images) for images, _ in batches])
+    logits = predict_logits(network, pictures, batch_size)
     return logits.sigmoid() if pictures.targets.ndim > 1 else logits.softmax(dim=1)
+
+
+def predict_logits(network: Network, pictures: Pictures, batch_size: int) -> Tensor:
+    """(N, classes)."""
+    with torch.inference_mode():
+        return torch.cat([network(images) for images, _ in PictureBatches(pictures, batch_size)])
 
 
 def _class_weights(pictures: Pictures) -> Tensor:

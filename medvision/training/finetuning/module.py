@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from medvision.config.finetuning import FineTuningConfig
-from medvision.models.picture_classifier import PictureClassifier
+from medvision.training.finetuning.network import Network
 from medvision.training.finetuning.pictures import Batch
+from medvision.training.finetuning.restraint import StartingPoint, mix
 from medvision.training.finetuning.trainable import choose_trainable, freeze_statistics
 
 MONITOR = "val/loss"
@@ -25,17 +26,29 @@ class FineTuning(pl.LightningModule):
     """
 
     def __init__(
-        self, network: PictureClassifier, settings: FineTuningConfig, class_weights: Tensor | None
+        self,
+        network: Network,
+        settings: FineTuningConfig,
+        class_weights: Tensor | None,
+        *,
+        separate: bool = False,
     ) -> None:
+        """Take a network; `separate` where labels do not exclude each other."""
         super().__init__()
+        self._separate = separate
         self.network, self._settings = network, settings
         self.register_buffer("_class_weights", class_weights)
         choose_trainable(network, settings)
+        self._start = StartingPoint(network.encoder) if settings.l2_sp else None
         self.history: list[dict[str, float]] = []
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Loss of one batch."""
-        return self._judge(batch, "train", self._settings.label_smoothing)
+        settings = self._settings
+        if settings.mixup:
+            batch = mix(batch, self.network.head.out_features, settings.mixup)
+        loss = self._judge(batch, "train", settings.label_smoothing)
+        return loss + settings.l2_sp * self._start.squared_distance() if self._start else loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Loss and accuracy of one batch."""
@@ -45,6 +58,9 @@ class FineTuning(pl.LightningModule):
         """Tell the batches which epoch it is: after an interruption they begin at 0 again."""
         batches: Any = self.trainer.train_dataloader
         batches.epoch = self.current_epoch
+        rate = self._settings.learning_rate * self._settings.backbone_rate
+        for group in self.trainer.optimizers[0].param_groups[1:]:
+            group["lr"] = rate if self.current_epoch >= self._settings.head_first else 0.0
 
     def on_train_epoch_end(self) -> None:
         """Keep the epoch's figures."""
@@ -80,7 +96,7 @@ class FineTuning(pl.LightningModule):
         images, targets = batch
         logits = self.network(images)
         loss = self._loss(logits, targets, smoothing)
-        right = (logits > 0) == (targets > 0) if targets.ndim > 1 else logits.argmax(dim=1) == targets
+        right = self._right(logits, targets)
         self.log_dict(
             {f"{part}/loss": loss, f"{part}/accuracy": right.float().mean()},
             on_step=False,
@@ -89,9 +105,14 @@ class FineTuning(pl.LightningModule):
         )
         return loss
 
+    def _right(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if self._separate:
+            return (logits > 0) == (targets > 0.5)
+        return logits.argmax(dim=1) == (targets.argmax(dim=1) if targets.ndim > 1 else targets)
+
     def _loss(self, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
         weights: Tensor | None = self._class_weights  # type: ignore[assignment]  # a buffer
-        if targets.ndim > 1:
+        if self._separate:
             smoothed = targets * (1 - smoothing) + smoothing / 2
             return functional.binary_cross_entropy_with_logits(logits, smoothed, pos_weight=weights)
         return functional.cross_entropy(logits, targets, weights, label_smoothing=smoothing)

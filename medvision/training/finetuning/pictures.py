@@ -18,11 +18,11 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Labelled pictures or volumes.
+    """Labelled pictures or volumes, or whatever else a network takes.
 
     Attributes:
-        images: uint8 (N, C, H, W) or (N, 1, D, H, W).
-        targets: (N,) class indices, or (N, L) float zeros and ones where labels do not exclude each other.
+        images: uint8 (N, C, H, W) or (N, 1, D, H, W), 255 meaning 1; floating point is taken as it is.
+        targets: (N,) class indices, or (N, L) float 0 to 1 where labels do not exclude each other.
     """
 
     images: Tensor
@@ -30,6 +30,12 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def take(self, chosen: Tensor) -> Batch:
+        """Those of the given numbers."""
+        images = self.images[chosen]
+        scaled = images.float() if images.is_floating_point() else images.float() / 255
+        return scaled, self.targets[chosen]
 
 
 def resize(images: Tensor, size_px: int) -> Tensor:
@@ -45,16 +51,22 @@ def resize(images: Tensor, size_px: int) -> Tensor:
 
 
 class PictureBatches:
-    """Batches in a new random order each epoch, changed at random; or as they are, for validation.
+    """Batches in a new random order each epoch if shuffled, changed at random where told how.
 
     Attributes:
         epoch: decides, with the seed, about order and changes.
     """
 
     def __init__(
-        self, pictures: Pictures, batch_size: int, augmentation: AugmentationConfig | None, seed: int = 0
+        self,
+        pictures: Pictures,
+        batch_size: int,
+        augmentation: AugmentationConfig | None = None,
+        *,
+        shuffled: bool = False,
+        seed: int = 0,
     ) -> None:
-        self._pictures, self._augmentation = pictures, augmentation
+        self._pictures, self._augmentation, self._shuffled = pictures, augmentation, shuffled
         self._batches = max(1, round(len(pictures) / batch_size))
         self._seed, self.epoch = seed, 0
 
@@ -63,11 +75,11 @@ class PictureBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.epoch)
-        count, shuffled = len(self._pictures), self._augmentation is not None
-        order = torch.randperm(count, generator=generator) if shuffled else torch.arange(count)
+        count = len(self._pictures)
+        order = torch.randperm(count, generator=generator) if self._shuffled else torch.arange(count)
         for chosen in order.tensor_split(self._batches):
-            images = self._pictures.images[chosen].float() / 255
-            yield self._change(images, generator), self._pictures.targets[chosen]
+            images, targets = self._pictures.take(chosen)
+            yield self._change(images, generator), targets
 
     def _change(self, images: Tensor, generator: torch.Generator) -> Tensor:
         if self._augmentation is None:

@@ -9,10 +9,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from medvision.config.finetuning import FineTuningConfig, Trainable
 from medvision.models.lora import add_low_rank
-from medvision.models.picture_classifier import PictureClassifier
+from medvision.training.finetuning.network import Network
 
 
-def choose_trainable(network: PictureClassifier, settings: FineTuningConfig) -> None:
+def choose_trainable(network: Network, settings: FineTuningConfig) -> None:
     """Freeze all but the head and what the settings name, in place."""
     if settings.train == "lora":
         add_low_rank(network.encoder, settings.lora_rank)
@@ -22,7 +22,7 @@ def choose_trainable(network: PictureClassifier, settings: FineTuningConfig) -> 
         weight.requires_grad_()
 
 
-def _chosen(network: PictureClassifier, train: Trainable) -> Iterator[nn.Parameter]:
+def _chosen(network: Network, train: Trainable) -> Iterator[nn.Parameter]:
     encoder = network.encoder
     if train == "all":
         yield from encoder.parameters()
@@ -35,13 +35,13 @@ def _chosen(network: PictureClassifier, train: Trainable) -> Iterator[nn.Paramet
         yield from (weight for norm in norms for weight in norm.parameters())
 
 
-def freeze_statistics(network: PictureClassifier) -> None:
+def freeze_statistics(network: Network) -> None:
     """Let batch normalisations whose weights do not learn keep their running statistics, in training too."""
     for module in network.encoder.modules():
         if isinstance(module, _BatchNorm) and not module.weight.requires_grad:
             module.eval()
 
 
-def _last_stage(network: PictureClassifier) -> nn.Module:
+def _last_stage(network: Network) -> nn.Module:
     stage: nn.Module = network.encoder.backbone.stages()[-1]  # type: ignore[operator]  # a Backbone, perhaps 3D
     return stage
