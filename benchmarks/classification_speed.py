@@ -1,0 +1,113 @@
+"""Fine-tuning: samples a second beside the loop of MONAI's tutorials, same network, batch and optimiser.
+
+The loop: CacheDataset, random crop, three slices resized, DataLoader, float32, every layer run each time, two
+epochs. Ours: `look_at` and `fine_tune_on` as `medvision train` calls them, with validation and checkpoints; 20
+epochs where the frozen stages are run once before (`top`), else 3. Data's share: for ours, drawing the batches.
+Needs the 84 nodules (MEDVISION_TEST_DATA, or ../shared/data).
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from monai.data import CacheDataset, DataLoader
+from monai.transforms import Compose, LoadImaged, RandSpatialCropd
+from torch.nn import functional
+
+from benchmarks.nodules import CROP_VOX, NODULES, Recipe, Task, load, network_of
+from medvision.cli.console import set_verbosity
+from medvision.config.classification import PatchTrainingConfig
+from medvision.preprocessing.patch_views import orthogonal_views
+from medvision.training.finetuning.module import FineTuning
+from medvision.training.finetuning.network import EncodedClassifier
+from medvision.training.finetuning.pictures import PictureBatches, Pictures
+from medvision.training.patch_fine_tuning import LookedPatches, fine_tune_on, look_at
+
+EPOCHS = {"top": 20, "all": 3}
+PEER_EPOCHS = 2
+RECIPE = Recipe("efficientnet_lite0", "imagenet")
+
+
+def main() -> None:
+    """Print one row a way of fine-tuning."""
+    if not NODULES.is_dir():
+        print(f"no nodules in {NODULES}: set MEDVISION_TEST_DATA")
+        return
+    set_verbosity(-1)
+    print("| learns | MONAI loop, samples/s | its data's share | ours, samples/s | data's share | ratio |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for train, epochs in EPOCHS.items():
+        settings = PatchTrainingConfig(train=train, epochs=epochs, patience=epochs)
+        peer, peer_data = _tutorial(settings)
+        ours, data = _ours(settings)
+        print(
+            f"| {train} | {peer:.1f} | {peer_data:.1%} | {ours:.1f} | {data:.1%} | {ours / peer:.1f} × |",
+            flush=True,
+        )
+
+
+def _ours(settings: PatchTrainingConfig) -> tuple[float, float]:
+    """Samples seen a second in training, all told; the share of the time that drawing batches takes."""
+    found, patches = load(Task("malignancy", ">=4", "<=2"))
+    scores = found.targets.astype(np.float64)
+    network = network_of(RECIPE)
+    begin = time.perf_counter()
+    samples = look_at(network, patches, found.records, scores, settings, off_centre_vox=3, seed=0)
+    with TemporaryDirectory() as work:
+        fine_tune_on(samples, np.arange(len(patches)), settings, Path(work), seed=0)
+    took = time.perf_counter() - begin
+    seen = samples.images[:, : len(patches) * 4 // 5].shape[:2].numel() * settings.epochs
+    return seen / took, _batches_alone(samples, settings) / took
+
+
+def _batches_alone(samples: LookedPatches, settings: PatchTrainingConfig) -> float:
+    images = samples.images.flatten(0, 1)
+    batches = PictureBatches(
+        Pictures(images, torch.zeros(len(images), 1)), settings.batch_size, shuffled=True
+    )
+    begin = time.perf_counter()
+    for _ in range(settings.epochs):
+        for _ in batches:
+            pass
+    return time.perf_counter() - begin
+
+
+def _tutorial(settings: PatchTrainingConfig) -> tuple[float, float]:
+    found, _ = load(Task("malignancy", ">=4", "<=2"))
+    items = [
+        {"image": str(record.path), "label": float(record.target)} for record in found.records
+    ] * settings.copies
+    transform = Compose(
+        [
+            LoadImaged("image", reader="NumpyReader", ensure_channel_first=True, dtype=np.float32),
+            RandSpatialCropd("image", (CROP_VOX,) * 3, random_size=False),
+        ]
+    )
+    loader = DataLoader(
+        CacheDataset(items, transform, progress=False), batch_size=settings.batch_size, shuffle=True
+    )
+    network = EncodedClassifier(copy.deepcopy(network_of(RECIPE).encoder), 1, settings.dropout)
+    module = FineTuning(network, settings.fine_tuning(), None, separate=True).train()
+    optimiser = module.configure_optimizers()
+    begin, waited = time.perf_counter(), 0.0
+    for _ in range(PEER_EPOCHS):
+        asked = time.perf_counter()
+        for batch in loader:
+            views = orthogonal_views(batch["image"].as_tensor()[:, 0], RECIPE.size_px)[:, :, None]
+            waited += time.perf_counter() - asked
+            optimiser.zero_grad()
+            logits = network(views)[:, 0]
+            functional.binary_cross_entropy_with_logits(logits, batch["label"].float()).backward()
+            optimiser.step()
+            asked = time.perf_counter()
+    took = time.perf_counter() - begin
+    return len(items) * PEER_EPOCHS / took, waited / took
+
+
+if __name__ == "__main__":
+    main()
