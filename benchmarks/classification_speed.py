@@ -1,9 +1,9 @@
 """Fine-tuning: samples a second beside the loop of MONAI's tutorials, same network, batch and optimiser.
 
-The loop: CacheDataset, random crop, three slices resized, DataLoader, float32, every layer run each time, two
-epochs. Ours: `look_at` and `fine_tune_on` as `medvision train` calls them, with validation and checkpoints; 20
-epochs where the frozen stages are run once before (`top`), else 3. Data's share: for ours, drawing the batches.
-Needs the 84 nodules (MEDVISION_TEST_DATA, or ../shared/data).
+The loop: CacheDataset, random crop, three slices resized, DataLoader, float32, every layer run each time; two
+epochs. Ours: `look_at` and `fine_tune_on` as `medvision train` calls them, with validation and checkpoints;
+20 epochs where the frozen stages are run once before (`top`), else 3. Data's share of ours: drawing batches.
+Needs the nodules of MEDVISION_TEST_DATA.
 """
 
 from __future__ import annotations
