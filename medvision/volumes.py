@@ -42,11 +42,16 @@ class SliceReference:
 
     Attributes:
         sop_instance_uid: SOP Instance UID (0008,0018).
-        instance_number: Instance Number (0020,0013), which viewers show; None where absent.
+        instance_number: Instance Number (0020,0013), which viewers show; of a multi-frame image the number of
+            the frame; None where absent.
+        coincides: whether the slice is that image, pixel by pixel; False where it was resampled (tilted
+            gantry, uneven steps, a missing slice): the image is only the nearest one; and where that is not
+            known.
     """
 
     sop_instance_uid: str
     instance_number: int | None
+    coincides: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,5 +226,12 @@ def slice_references(headers: Sequence[Header], grid: Grid) -> tuple[SliceRefere
     by_slot = dict(zip(grid.slots, headers, strict=True))
     for slot in grid.missing:
         by_slot[slot] = by_slot[min(grid.slots, key=lambda other: (abs(other - slot), other))]
-    sources = [by_slot[slot] for slot in range(grid.shape[0])]
-    return tuple(SliceReference(header.sop_instance_uid, header.instance_number) for header in sources)
+    resampled = grid.shear_vox is not None or grid.places_vox is not None
+    return tuple(
+        SliceReference(
+            by_slot[slot].sop_instance_uid,
+            by_slot[slot].instance_number,
+            coincides=not resampled and slot not in grid.missing,
+        )
+        for slot in range(grid.shape[0])
+    )

@@ -60,6 +60,7 @@ def _describe(decoded: Decoded) -> dict[str, Any]:
         "input_sha256": decoded.input_sha256,
         "affine_lps_mm": decoded.affine.tolist(),
         "slices": [[s.sop_instance_uid, s.instance_number] for s in decoded.slices],
+        "resampled_slices": [k for k, s in enumerate(decoded.slices) if not s.coincides],
         "attributes": dict(decoded.attributes),
         "checks": [asdict(check) for check in decoded.checks],
     }
@@ -159,7 +160,12 @@ def _checks(known: dict[str, Any]) -> tuple[QualityCheck, ...]:
 
 
 def _slices(known: dict[str, Any]) -> tuple[SliceReference, ...]:
-    return tuple(SliceReference(uid, number) for uid, number in known["slices"])
+    """An earlier version did not write which slices are resampled: then none is said to be its image."""
+    resampled = known.get("resampled_slices", range(len(known["slices"])))
+    return tuple(
+        SliceReference(uid, number, coincides=index not in resampled)
+        for index, (uid, number) in enumerate(known["slices"])
+    )
 
 
 def _decoded(known: dict[str, Any], hu: NDArray[np.int16]) -> Decoded:

@@ -32,7 +32,6 @@ from medvision.dicom.sidecar import read_known
 from medvision.dicom.tables import SeriesRow
 from medvision.dicom.values import TEXT_TAGS
 from medvision.progress import track
-from medvision.volumes import SliceReference
 
 _AUDIT_VERSION = 1
 _SUFFIX = re.compile(r"_\d+$")
@@ -138,9 +137,7 @@ class StoreDeidentifier:
             series_instance_uid=series,
             study_instance_uid=self._uid(decoded.study_instance_uid),
             patient_id=self.key.patient_id(patient),
-            slices=tuple(
-                SliceReference(self._uid(s.sop_instance_uid), s.instance_number) for s in decoded.slices
-            ),
+            slices=tuple(replace(s, sop_instance_uid=self._uid(s.sop_instance_uid)) for s in decoded.slices),
             attributes=treat_attributes(decoded.attributes, patient, self.key, self.config)
             | method_attributes(self.config),
         )
