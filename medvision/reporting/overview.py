@@ -118,11 +118,17 @@ def _on_canvas(
 def _lung_maximum(body: _Grid, lungs: LungMask) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Maximum HU inside the lungs along the second axis, and where there is lung at all."""
     rounds = max(1, round(RIM_MM / float(np.mean(spacing_mm(lungs.affine)))))
-    inner = ndimage.binary_erosion(lungs.labels > 0, iterations=rounds)
-    to_lungs = np.linalg.inv(lungs.affine) @ body.affine
+    inner = _turn(ndimage.binary_erosion(lungs.labels > 0, iterations=rounds).astype(np.uint8), lungs.affine)
+    to_lungs = np.linalg.inv(inner.affine) @ body.affine
+    scale = np.diag(to_lungs[:3, :3])
+    upright = np.allclose(to_lungs[:3, :3], np.diag(scale))  # scipy is much faster without rotation
     inside = ndimage.affine_transform(
-        inner.astype(np.uint8), to_lungs[:3, :3], to_lungs[:3, 3], output_shape=body.array.shape, order=0
-    )
+        inner.array,
+        scale if upright else to_lungs[:3, :3],
+        to_lungs[:3, 3],
+        output_shape=body.array.shape,
+        order=0,
+    ).astype(bool)
     return np.where(inside, body.array, AIR_HU).max(axis=1), inside.any(axis=1)
 
 
