@@ -17,6 +17,10 @@ UNKNOWN_DIAMETER_MM = 10.0
 """What LUNA16 takes for a lesion whose diameter is negative, that is, unknown."""
 
 Density = Literal["solid", "part_solid", "ground_glass", "calcified"]
+Calcification = Literal["none", "diffuse", "central", "laminated", "popcorn", "eccentric", "punctate"]
+Attachment = Literal["none", "pleural", "vascular", "fissural"]
+Side = Literal["right", "left"]
+Lobe = Literal["right_upper", "right_middle", "right_lower", "left_upper", "left_lower"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +68,39 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Size and density of one nodule, from its segmentation.
+    """Size, density, shape and place of one nodule, from its segmentation.
+
+    What stands with a default is None where it cannot be told; docs/measurement.md defines each.
 
     Attributes:
         long_axis_mm: longest axial diameter.
         short_axis_mm: longest diameter perpendicular to it, same slice.
         mean_diameter_mm: mean of both, rounded to 0.1 mm.
-        volume_mm3: volume of the segmentation.
+        volume_mm3: sum of the voxels' shares.
         density: density type from the HU inside.
         mean_hu: mean HU inside.
         distance_to_pleura_mm: from the nodule's centre to the lung's outline; None where no lung was found.
         location: side and zone in words, such as "right upper zone".
         reliable: False where the segmentation touches its limit or is too small to trust.
         remark: why it is not reliable, in words; empty otherwise.
+        centroid_lps_mm: centre of the segmentation, LPS mm.
+        effective_diameter_mm: diameter of the sphere of the same volume.
+        median_hu: median HU inside.
+        p10_hu: 10th percentile of the HU inside.
+        p90_hu: 90th percentile of the HU inside.
+        std_hu: standard deviation of the HU inside.
+        solid_core_long_axis_mm: long axis of the solid part of a part-solid nodule.
+        solid_core_short_axis_mm: its short axis.
+        solid_core_mean_diameter_mm: mean of both.
+        solid_core_volume_mm3: its volume.
+        volume_lower_mm3: lower 95 % limit of the volume, given the measurement.
+        volume_upper_mm3: upper 95 % limit.
+        calcification: pattern of the calcium.
+        spiculation: share of the border that stands out as thin spikes, in [0, 1].
+        lobulation: share of the convex hull that is not filled once spikes are cut, in [0, 1].
+        attachment: what it touches.
+        side: of the lung.
+        lobe: an estimate from place and shape of the lung alone; fissures are not looked for.
     """
 
     long_axis_mm: float
@@ -89,3 +113,21 @@ class Measurement:
     location: str
     reliable: bool
     remark: str
+    centroid_lps_mm: Point | None = None
+    effective_diameter_mm: float | None = None
+    median_hu: float | None = None
+    p10_hu: float | None = None
+    p90_hu: float | None = None
+    std_hu: float | None = None
+    solid_core_long_axis_mm: float | None = None
+    solid_core_short_axis_mm: float | None = None
+    solid_core_mean_diameter_mm: float | None = None
+    solid_core_volume_mm3: float | None = None
+    volume_lower_mm3: float | None = None
+    volume_upper_mm3: float | None = None
+    calcification: Calcification | None = None
+    spiculation: float | None = None
+    lobulation: float | None = None
+    attachment: Attachment | None = None
+    side: Side | None = None
+    lobe: Lobe | None = None

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.findings import Point
+from medvision.findings import Lobe, Point, Side
 from medvision.geometry import lps_to_voxel, spacing_mm, voxel_to_lps
+from medvision.measurement.lobes import lobe_of
 from medvision.volumes import LungMask
 
 OUTSIDE_MM = 8.0
 """A nodule on the pleura may be left out of the mask: up to this far from it, a point belongs to the lung."""
-SIDES = {1: "right", 2: "left"}
+SIDES: dict[int, Side] = {1: "right", 2: "left"}
 REACH_MM = (20.0, 50.0, 150.0)
 """Half widths of the boxes in which the lung's outline is sought, the small one first."""
 
@@ -25,10 +26,14 @@ class Location:
     Attributes:
         words: side and zone; a zone is a third of that lung's height, no lobe.
         distance_to_pleura_mm: to the lung's outline, 0 outside it; None where no lung was found.
+        side: of the lung; None outside or where no lung was found.
+        lobe: an estimate (see `lobes`); None likewise.
     """
 
     words: str
     distance_to_pleura_mm: float | None
+    side: Side | None = None
+    lobe: Lobe | None = None
 
 
 def locate(center_mm: Point, lungs: LungMask | None) -> Location:
@@ -47,7 +52,8 @@ def locate(center_mm: Point, lungs: LungMask | None) -> Location:
     pleura_mm, _ = _to_nearest(center_mm, lungs, lungs.labels != side)
     # The outline runs half a voxel before the first one outside.
     pleura_mm = max(0.0, pleura_mm - float(np.mean(spacing_mm(lungs.affine))) / 2)
-    return Location(f"{SIDES[side]} {zone} zone", round(pleura_mm, 1))
+    lobe = lobe_of(center_mm, lungs, SIDES[side])
+    return Location(f"{SIDES[side]} {zone} zone", round(pleura_mm, 1), SIDES[side], lobe)
 
 
 def _to_nearest(center_mm: Point, lungs: LungMask, wanted: NDArray[np.bool_]) -> tuple[float, int]:

@@ -10,14 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from medvision.findings import Candidate, Density, Measurement
+from medvision.findings import Candidate, Measurement, Point
 from medvision.geometry import Affine, lps_to_voxel, spacing_mm, voxel_to_lps
 from medvision.measurement.axes import axial_axes
 from medvision.measurement.border import Border, fit_border
 from medvision.measurement.crop import CUBE_VOX, Cube, sample_cube
+from medvision.measurement.intensity import (
+    GROUND_GLASS_HU,
+    calcification_of,
+    density_of,
+    hu_statistics,
+)
 from medvision.measurement.location import Location, locate
+from medvision.measurement.margin import margin_of
 from medvision.measurement.morphology import around, touches_edge
 from medvision.measurement.segmentation import Segmentation, segment
+from medvision.measurement.solid_core import SolidCore, solid_core
+from medvision.measurement.uncertainty import volume_limits
 from medvision.volumes import LungMask
 
 SIDE_OF_DIAMETER, MIN_SIDE_MM, MAX_SIDE_MM = 2.5, 30.0, 60.0
@@ -26,12 +35,6 @@ MIN_SLICES = 3
 """A nodule on fewer slices is not trusted in volume."""
 MAX_CUT_SHARE = 0.5
 """Share of the surface that may be a cut through other tissue."""
-CALCIFIED_HU, CALCIFIED_SHARE = 300.0, 0.2
-SOLID_HU, GROUND_GLASS_HU = -200.0, -300.0
-"""HU of calcium, and the share of the inside that it must fill; HU above which tissue is solid, and below
-which the densest part of a nodule is still ground glass."""
-PART_SOLID_AT_MOST = 0.8
-"""Share of solid tissue above which a halo does not make a nodule part-solid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +80,65 @@ def measure(
         return _without_border(candidate, cube, location), _empty_mask(volume, candidate)
     border = fit_border(cube, found, thickness_mm)
     mask = _on_scan_grid(volume, cube, border.mask)
-    return _measured(cube, found, border, location, _remark(cube, found, mask)), mask
+    remark = _remark(cube, found, mask)
+    return _measured(cube, found, border, location, remark, thickness_mm), mask
 
 
 def _measured(
-    cube: Cube, found: Segmentation, border: Border, location: Location, remark: str
+    cube: Cube, found: Segmentation, border: Border, location: Location, remark: str, thickness_mm: float
 ) -> Measurement:
     long_mm, short_mm = axial_axes(border.share, border.level, cube.step_mm)
+    density = density_of(cube, found)
+    lower_mm3, upper_mm3 = volume_limits(border.volume_mm3, density, thickness_mm, reliable=not remark)
+    margin = margin_of(cube, found)
     return Measurement(
         long_axis_mm=round(long_mm, 1),
         short_axis_mm=round(short_mm, 1),
         mean_diameter_mm=round((long_mm + short_mm) / 2, 1),
         volume_mm3=round(border.volume_mm3, 1),
-        density=_density(cube, found),
-        mean_hu=round(float(cube.hu[found.mask].mean()), 1),
+        density=density,
         distance_to_pleura_mm=location.distance_to_pleura_mm,
         location=location.words,
         reliable=not remark,
         remark=remark,
+        centroid_lps_mm=_centroid(cube, border),
+        effective_diameter_mm=round(sphere_diameter(border.volume_mm3), 1),
+        volume_lower_mm3=round(lower_mm3, 1),
+        volume_upper_mm3=round(upper_mm3, 1),
+        calcification=calcification_of(cube, found.mask),
+        spiculation=round(margin.spiculation, 3),
+        lobulation=round(margin.lobulation, 3),
+        attachment=margin.attachment,
+        side=location.side,
+        lobe=location.lobe,
+        **hu_statistics(cube.hu, found.mask),
+        **(_core_sizes(solid_core(cube, found)) if density == "part_solid" else {}),
     )
+
+
+def _core_sizes(core: SolidCore | None) -> dict[str, float]:
+    if core is None:
+        return {}
+    return {
+        "solid_core_long_axis_mm": round(core.long_axis_mm, 1),
+        "solid_core_short_axis_mm": round(core.short_axis_mm, 1),
+        "solid_core_mean_diameter_mm": round((core.long_axis_mm + core.short_axis_mm) / 2, 1),
+        "solid_core_volume_mm3": round(core.volume_mm3, 1),
+    }
+
+
+def sphere_diameter(volume_mm3: float) -> float:
+    """Diameter in mm of the sphere of a volume."""
+    return float(np.cbrt(6 * volume_mm3 / np.pi))
+
+
+def _centroid(cube: Cube, border: Border) -> Point | None:
+    """Centre of what the outline encloses, LPS mm."""
+    mask = border.mask
+    if not mask.any():
+        return None
+    x, y, z = voxel_to_lps(cube.affine, np.array(ndimage.center_of_mass(mask))).round(2).tolist()
+    return x, y, z
 
 
 def _without_border(candidate: Candidate, cube: Cube, location: Location) -> Measurement:
@@ -111,23 +154,11 @@ def _without_border(candidate: Candidate, cube: Cube, location: Location) -> Mea
         mean_hu=round(hu, 1),
         distance_to_pleura_mm=location.distance_to_pleura_mm,
         location=location.words,
+        side=location.side,
+        lobe=location.lobe,
         reliable=False,
         remark="no border stands out from the lung; the size is the detector's estimate",
     )
-
-
-def _density(cube: Cube, found: Segmentation) -> Density:
-    """Density type from the HU inside, the border left out where enough is left."""
-    inner = ndimage.binary_erosion(found.mask, iterations=max(1, round(1.0 / cube.step_mm)))
-    mask = inner if inner.sum() >= 27 else found.mask
-    hu = cube.smooth[mask]
-    if (hu > CALCIFIED_HU).mean() >= CALCIFIED_SHARE:
-        return "calcified"
-    if np.percentile(hu, 95) < GROUND_GLASS_HU:
-        return "ground_glass"
-    solid_share = float((hu > SOLID_HU).mean())
-    with_halo = found.layered and found.core_hu < GROUND_GLASS_HU
-    return "part_solid" if with_halo and solid_share < PART_SOLID_AT_MOST else "solid"
 
 
 def _remark(cube: Cube, found: Segmentation, mask: NoduleMask) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from medvision.errors import ContractError
-from medvision.findings import Candidate, Measurement
+from medvision.findings import Candidate, Measurement, Point
 from medvision.geometry import lps_to_voxel, spacing_mm
 from medvision.reporting.report import (
     CheckRecord,
@@ -57,16 +57,25 @@ def build_report(
         seen: how the model knows this scan; None where that cannot be told.
         explanation: how the explanations beside it are made; None where there are none.
     """
-    ranked = sorted(findings, key=lambda pair: (-pair[0].probability, pair[0].center_lps_mm))
+    ordered = sorted(findings, key=lambda pair: _rank(pair[0]))
     return Report(
         series=_series(scan, pseudonym_key),
         quality=_quality(scan, seen or ()),
         model=_judging(model, seen),
         operating_point=operating_point,
-        findings=tuple(_finding(scan, rank, *pair) for rank, pair in enumerate(ranked, 1)),
+        findings=tuple(_finding(scan, rank, *pair) for rank, pair in enumerate(ordered, 1)),
         explanation=explanation,
         lineage=lineage,
     )
+
+
+def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """In the order in which a report names them."""
+    return sorted(candidates, key=_rank)
+
+
+def _rank(candidate: Candidate) -> tuple[float, Point]:
+    return -candidate.probability, candidate.center_lps_mm
 
 
 def _judging(model: ModelRecord, seen: Sequence[TrainingOverlap] | None) -> JudgingModel:
@@ -155,19 +164,22 @@ def _series(scan: Scan, pseudonym_key: str) -> SeriesRecord:
 
 
 def _finding(scan: Scan, rank: int, candidate: Candidate, measured: Measurement) -> FindingRecord:
-    index = np.rint(lps_to_voxel(scan.volume.affine, candidate.center_lps_mm)).astype(int)
+    size_and_place = asdict(measured)
+    centroid_mm = size_and_place.pop("centroid_lps_mm")
+    center_mm = centroid_mm if measured.reliable and centroid_mm else candidate.center_lps_mm
+    index = np.rint(lps_to_voxel(scan.volume.affine, center_mm)).astype(int)
     z, y, x = (int(i) for i in np.clip(index, 0, np.array(scan.volume.spatial_shape) - 1))
     malignancy = candidate.malignancy_probability
     return FindingRecord(
         finding_id=f"F{rank}",
-        center_lps_mm=_rounded(candidate.center_lps_mm, 2),
+        center_lps_mm=_rounded(center_mm, 2),
         probability=round(candidate.probability, 4),
         proposal_probability=round(candidate.proposal_probability, 4),
         malignancy_probability=None if malignancy is None else round(malignancy, 4),
         sop_instance_uid=scan.slices[z].sop_instance_uid,
         slice_number=scan.slices[z].instance_number,
         index_vox=(z, y, x),
-        **asdict(measured),
+        **size_and_place,
     )
 
 

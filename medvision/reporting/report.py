@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from medvision.findings import Density
+from medvision.findings import Attachment, Calcification, Density, Lobe, Side
 from medvision.volumes import Verdict
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
@@ -17,6 +17,7 @@ SCHEMA_VERSION: Literal["1.0"] = "1.0"
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Millimetres = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Coordinate = Annotated[float, Field(allow_inf_nan=False)]
+CubicMillimetres = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$", description="SHA-256, empty where unknown")]
 
 
@@ -102,7 +103,9 @@ class FindingRecord(Record):
     """One finding, ranked by probability."""
 
     finding_id: str = Field(description="F1, F2, … within this report", pattern=r"^F[1-9][0-9]*$")
-    center_lps_mm: tuple[Coordinate, Coordinate, Coordinate] = Field(description="x, y, z")
+    center_lps_mm: tuple[Coordinate, Coordinate, Coordinate] = Field(
+        description="x, y, z: centroid of the measured nodule, the detector's mark where it is not reliable"
+    )
     probability: Probability = Field(description="that it is a nodule")
     proposal_probability: Probability = Field(description="what the first stage alone said")
     malignancy_probability: Probability | None = Field(description="a model's estimate, given a nodule")
@@ -119,6 +122,37 @@ class FindingRecord(Record):
     distance_to_pleura_mm: Millimetres | None
     reliable: bool = Field(description="False where the measurement is not to be trusted")
     remark: str = Field(description="why not; empty otherwise")
+    effective_diameter_mm: Millimetres | None = Field(
+        default=None, description="of the sphere of the same volume"
+    )
+    median_hu: Coordinate | None = None
+    p10_hu: Coordinate | None = Field(default=None, description="10th percentile inside")
+    p90_hu: Coordinate | None = Field(default=None, description="90th percentile inside")
+    std_hu: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        default=None, description="standard deviation inside"
+    )
+    solid_core_long_axis_mm: Millimetres | None = Field(
+        default=None, description="of the solid part; null unless part-solid"
+    )
+    solid_core_short_axis_mm: Millimetres | None = None
+    solid_core_mean_diameter_mm: Millimetres | None = None
+    solid_core_volume_mm3: CubicMillimetres | None = None
+    volume_lower_mm3: CubicMillimetres | None = Field(
+        default=None, description="lower 95 % limit of the volume, by the measurement's own error"
+    )
+    volume_upper_mm3: CubicMillimetres | None = Field(default=None, description="upper 95 % limit")
+    calcification: Calcification | None = Field(default=None, description="pattern of the calcium")
+    spiculation: Probability | None = Field(
+        default=None, description="share of the border that stands out as thin spikes"
+    )
+    lobulation: Probability | None = Field(
+        default=None, description="share of the convex hull left empty once spikes are cut"
+    )
+    attachment: Attachment | None = Field(default=None, description="what it touches")
+    side: Side | None = Field(default=None, description="of the lung")
+    lobe: Lobe | None = Field(
+        default=None, description="an estimate from place and shape of the lung, without fissures"
+    )
 
 
 class ExplanationRecord(Record):

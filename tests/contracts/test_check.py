@@ -162,7 +162,9 @@ def report(uid: str, findings: list[dict[str, str]], sha256: str) -> dict[str, o
 
 def finding(row: dict[str, str]) -> dict[str, object]:
     numbers = {
-        name: json.loads(value) for name, value in row.items() if name.endswith(("_mm", "_mm3", "_hu"))
+        name: json.loads(value or "null")
+        for name, value in row.items()
+        if name.endswith(("_mm", "_mm3", "_hu"))
     }
     probabilities = {name: float(value) for name, value in row.items() if name.endswith("probability")}
     texts = {name: row[name] for name in ("finding_id", "density", "sop_instance_uid", "location", "remark")}

@@ -65,7 +65,7 @@ def require(document):
 
 
 def add_required(document):
-    document["schema"][0]["properties"].append({"name": "lobe", "logicalType": "string"})
+    document["schema"][0]["properties"].append({"name": "segment", "logicalType": "string"})
 
 
 def raise_minimum(document):
@@ -98,7 +98,7 @@ BREAKING = {
     rename: ["column mean_hu is gone", "column average_hu is new and must be there"],
     retype: ["column slice_vox: type integer becomes string"],
     require: ["column remark becomes required"],
-    add_required: ["column lobe is new and must be there"],
+    add_required: ["column segment is new and must be there"],
     raise_minimum: ["column volume_mm3: minimum 0 becomes 1"],
     lower_maximum: ["column probability: maximum 1 becomes 0.9"],
     limit: ["column mean_hu: maximum none becomes 3000"],
@@ -122,7 +122,7 @@ def test_what_breaks_no_table():
     column(new, "sop_instance_uid")["description"] = "other words"
     absent = [{"property": "columnMayBeAbsent", "value": True}]
     new["schema"][0]["properties"].append(
-        {"name": "lobe", "logicalType": "string", "customProperties": absent}
+        {"name": "segment", "logicalType": "string", "customProperties": absent}
     )
     assert breaking_changes(table(), new) == []
 
