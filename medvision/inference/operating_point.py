@@ -10,6 +10,8 @@ from medvision.reporting.report import OperatingPoint
 
 DEFAULT_FP_PER_SCAN = 1.0
 """False positives a scan of the default operating point: the middle of LUNA16's seven."""
+Z = 1.96
+"""Of the normal distribution's central 95 %."""
 
 
 def choose_operating_point(
@@ -34,8 +36,30 @@ def choose_operating_point(
         float(np.interp(np.log(wanted), rates, [getattr(point, name) for point in points]))
         for name in ("threshold", "sensitivity")
     ]
+    nodules = card.metrics.get("validation/nodules", 0)
+    lower, upper = sensitivity_limits(found[1], nodules)
     words = (
         f"Measured on {card.metrics.get('validation/scans', 0):.0f} validation scans "
-        f"with {card.metrics.get('validation/nodules', 0):.0f} nodules."
+        f"with {nodules:.0f} nodules."
     )
-    return OperatingPoint(threshold=found[0], fp_per_scan=wanted, sensitivity=found[1], words=words)
+    return OperatingPoint(
+        threshold=found[0],
+        fp_per_scan=wanted,
+        sensitivity=found[1],
+        sensitivity_lower=lower,
+        sensitivity_upper=upper,
+        words=words,
+    )
+
+
+def sensitivity_limits(sensitivity: float, nodules: float) -> tuple[float | None, float | None]:
+    """95 % limits of a share found among so many nodules (Wilson, J Am Stat Assoc 1927;22:209-212).
+
+    Nodules of one scan count as independent, as on the model's card; None where their number is not known.
+    """
+    if nodules <= 0:
+        return None, None
+    middle = (sensitivity + Z**2 / (2 * nodules)) / (1 + Z**2 / nodules)
+    spread = sensitivity * (1 - sensitivity) / nodules + Z**2 / (4 * nodules**2)
+    half = Z * float(np.sqrt(spread)) / (1 + Z**2 / nodules)
+    return round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4)

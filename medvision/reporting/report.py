@@ -96,6 +96,8 @@ class OperatingPoint(Record):
     threshold: Probability
     fp_per_scan: float | None = Field(default=None, ge=0, description="expected false positives a scan")
     sensitivity: Probability | None = Field(default=None, description="expected at this threshold")
+    sensitivity_lower: Probability | None = Field(default=None, description="lower 95 % limit (Wilson)")
+    sensitivity_upper: Probability | None = Field(default=None, description="upper 95 % limit (Wilson)")
     words: str = Field(default="", description="on what this expectation rests")
 
 
@@ -153,6 +155,8 @@ class FindingRecord(Record):
     lobe: Lobe | None = Field(
         default=None, description="an estimate from place and shape of the lung, without fissures"
     )
+    tracking_id: str = Field(default="", description="(0062,0020): the same at each run over this scan")
+    tracking_uid: str = Field(default="", description="(0062,0021): the same at each run over this scan")
 
 
 class ExplanationRecord(Record):

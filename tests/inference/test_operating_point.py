@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from medvision.errors import UsageError
-from medvision.inference.operating_point import choose_operating_point
+from medvision.inference.operating_point import choose_operating_point, sensitivity_limits
 from tests.models.cards import tiny_card
 
 
@@ -29,3 +29,13 @@ def test_a_model_without_operating_points_needs_a_threshold():
     card = tiny_card().model_copy(update={"operating_points": ()})
     with pytest.raises(UsageError, match="--threshold"):
         choose_operating_point(card)
+
+
+def test_what_was_found_among_few_nodules_has_wide_limits():
+    """Newcombe, Stat Med 1998;17:857-872, table I: 81 of 263 and 15 of 148."""
+    assert sensitivity_limits(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert sensitivity_limits(15 / 148, 148) == pytest.approx((0.0624, 0.1605), abs=1e-4)
+    assert sensitivity_limits(1.0, 9)[1] == 1.0
+    assert sensitivity_limits(0.7, 0) == (None, None)
+    point = choose_operating_point(tiny_card())
+    assert point.sensitivity_lower < point.sensitivity < point.sensitivity_upper
