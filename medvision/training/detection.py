@@ -18,6 +18,7 @@ from medvision.models.classifier import NoduleClassifier
 from medvision.models.detector import TwoStageDetector
 from medvision.models.directory import ModelCard, save_model
 from medvision.models.heatmap import HeatMapNet
+from medvision.models.published import licence_of
 from medvision.tracking import Run, start_run
 from medvision.training.candidates import SeriesCandidates, find_candidates, second_look_samples
 from medvision.training.cohort_split import CohortSplit, check_marks, split_cohorts
@@ -123,15 +124,14 @@ def _train_stages(
         operating_points=result.operating_points,
         metrics=result.metrics,
         training=describe_training(training, config, run.run_id, validation),
-        licence=LICENCE,
+        licence=_licence(config),
     )
     return _save(config.output, card, proposals, second_look), result
 
 
-LICENCE = (
-    "Apache-2.0. The second look starts from EfficientNet-Lite weights (Apache-2.0) trained on ImageNet, "
-    "whose pictures are for non-commercial research."
-)
+def _licence(config: DetectionConfig) -> str:
+    initial = licence_of(config.second_look.backbone, config.second_look.weights)
+    return f"Apache-2.0. Initial weights of the second look: {initial}."
 
 
 def _train_second_look(

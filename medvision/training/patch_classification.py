@@ -23,7 +23,7 @@ from medvision.models.classifier_card import ClassifierCard, LearntFrom
 from medvision.models.directory import save_model
 from medvision.models.leakage import hash_all, key_id, read_key
 from medvision.models.patch_classifier import PatchClassifier
-from medvision.models.weights import licence_of
+from medvision.models.published import licence_of
 from medvision.preprocessing.patch_views import check_patches
 from medvision.progress import track
 from medvision.tracking import Run, start_run

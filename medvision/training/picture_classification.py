@@ -12,7 +12,7 @@ from medvision.files import make_folder
 from medvision.models.directory import save_model
 from medvision.models.picture_card import LearntPictures, PictureCard
 from medvision.models.picture_classifier import PictureClassifier
-from medvision.models.weights import licence_of
+from medvision.models.published import licence_of
 from medvision.tracking import Run, start_run
 from medvision.training.finetuning.loop import fine_tune, predict
 from medvision.training.finetuning.record import Judged, write_record

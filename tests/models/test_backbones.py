@@ -124,6 +124,10 @@ def test_checkpoint_of_another_architecture(tmp_path: Path, damage, words: str):
         fill_backbone(build_backbone("resnet18"), "resnet18", str(tmp_path / "other.pth"))
 
 
-def test_no_package_has_the_weights():
-    with pytest.raises(ModelError, match=r"no package holds ImageNet weights of resnet18; give the path"):
+def test_weights_that_are_not_there():
+    wanted = (
+        r"ImageNet weights of resnet18 are not installed; run: medvision models pull resnet18, or put "
+        r"resnet18-f37072fd\.pth into .* \(from https://download\.pytorch\.org/models/resnet18-f37072fd\.pth\)"
+    )
+    with pytest.raises(ModelError, match=wanted):
         fill_backbone(build_backbone("resnet18"), "resnet18", "imagenet")

