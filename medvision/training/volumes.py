@@ -6,13 +6,14 @@ The voxels lie beside the run, mapped into memory (`voxels`), so that a cohort m
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 
+import highdicom as hd
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -64,31 +65,39 @@ class TrainingVolume:
         )
 
 
+FindBox = Callable[[hd.Volume], LungBox]
+"""Finds the lungs and resamples their box to the grid of a network."""
+
+
 def prepare(
-    cohort: Sequence[LabelledSeries], voxel_mm: float, workers: int, folder: Path | None = None
+    cohort: Sequence[LabelledSeries],
+    voxel_mm: float | FindBox,
+    workers: int,
+    folder: Path | None = None,
 ) -> list[TrainingVolume]:
     """Read and resample every Series; one that cannot be read is named in the log and left out.
 
     Args:
         cohort: the Series.
-        voxel_mm: of the isotropic grid.
+        voxel_mm: of the isotropic grid, or what makes another one.
         workers: threads.
         folder: where the voxels are put; None keeps them in memory.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    work = partial(_prepare_or_none, voxel_mm=voxel_mm, folder=folder and make_folder(folder))
+    find_box = voxel_mm if callable(voxel_mm) else partial(lung_box, voxel_mm=voxel_mm)
+    work = partial(_prepare_or_none, find_box=find_box, folder=folder and make_folder(folder))
     with ThreadPoolExecutor(workers) as pool:
         volumes = track(pool.map(work, cohort, count()), "read scans", len(cohort))
         return [volume for volume in volumes if volume is not None]
 
 
 def _prepare_or_none(
-    series: LabelledSeries, number: int, *, voxel_mm: float, folder: Path | None
+    series: LabelledSeries, number: int, *, find_box: FindBox, folder: Path | None
 ) -> TrainingVolume | None:
     try:
-        volume = prepare_one(series, series.load(), voxel_mm)
+        volume = prepare_one(series, series.load(), find_box)
     except (OSError, ValueError) as error:
         logger.warning("left out of the training: series %s: %s", series.series_instance_uid, error)
         return None
@@ -102,9 +111,9 @@ def _to_disk(volume: TrainingVolume, folder: Path, number: int) -> TrainingVolum
     return replace(volume, box=LungBox(volume.box.lungs, Isotropic(hu, grid.affine)), lung_index=lung_index)
 
 
-def prepare_one(series: LabelledSeries, scan: Scan, voxel_mm: float) -> TrainingVolume:
+def prepare_one(series: LabelledSeries, scan: Scan, voxel_mm: float | FindBox) -> TrainingVolume:
     """Find the lungs and resample their box."""
-    box = lung_box(scan.volume, voxel_mm)
+    box = voxel_mm(scan.volume) if callable(voxel_mm) else lung_box(scan.volume, voxel_mm)
     small = Isotropic(box.grid.hu.round().to(torch.int16), box.grid.affine)
     centers = np.array([a.center_lps_mm for a in series.annotations], dtype=np.float64).reshape(-1, 3)
     radii = np.array([a.radius_mm for a in series.annotations], dtype=np.float64)

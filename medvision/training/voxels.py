@@ -55,13 +55,12 @@ def cut_cube(hu: Tensor, corner: Corner, out: Tensor) -> None:
     Args:
         hu: (D, H, W) int16.
         corner: first voxel of the cube; what lies outside of the volume becomes air.
-        out: (E, E, E) float32, written.
+        out: float32, written; mostly (E, E, E), but any box will do.
     """
-    edge = out.shape[0]
     low = [max(first, 0) for first in corner]
-    high = [min(first + edge, size) for first, size in zip(corner, hu.shape, strict=True)]
+    high = [min(first + n, size) for first, n, size in zip(corner, out.shape, hu.shape, strict=True)]
     there = [max(stop - start, 0) for start, stop in zip(low, high, strict=True)]
-    if there != [edge] * 3:
+    if there != list(out.shape):
         out.fill_(AIR_HU)
     if all(there):
         (a, b, c), (x, y, z) = low, (start - first for start, first in zip(low, corner, strict=True))

@@ -1,0 +1,121 @@
+"""What the RetinaNet learns: which anchors are nodules, and how their boxes differ from them.
+
+Anchors are matched with boxes by ATSS (Zhang et al., arXiv:1912.02424), and only the hardest of the many
+negatives count: both are MONAI's own, with the bundle's numbers as defaults.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from medvision.config.retinanet import RetinaNetConfig
+from medvision.config.retinanet_training import FitConfig
+from medvision.models.retinanet.boxes import Shape, all_anchors, decode, encode, overlaps
+from medvision.models.retinanet.network import CODES, Maps
+
+SMOOTH_BETA = 1 / 9
+"""Where the smooth L1 loss turns from square to straight, as MONAI's detector has it."""
+
+FOCAL_GAMMA = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Means over the anchors that count.
+
+    Attributes:
+        classification: of the sampled anchors.
+        boxes: of the anchors that a nodule is matched with; 0 where there are none.
+    """
+
+    classification: Tensor
+    boxes: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Their sum."""
+        return self.classification + self.boxes
+
+
+class DetectionLoss:
+    """Losses of a batch of patches.
+
+    Args:
+        network: its anchors.
+        config: matcher, sampler and kinds of loss.
+    """
+
+    def __init__(self, network: RetinaNetConfig, config: FitConfig) -> None:
+        from monai.apps.detection.utils.ATSS_matcher import ATSSMatcher
+        from monai.apps.detection.utils.hard_negative_sampler import HardNegativeSampler
+
+        self.network, self.config = network, config
+        self.match: Any = ATSSMatcher(config.matched_places, overlaps, center_in_gt=False)
+        self.sample: Any = HardNegativeSampler(
+            config.anchors_per_patch, config.positive_fraction, config.min_negatives, config.pool_size
+        )
+
+    def __call__(self, maps: Maps, boxes: list[Tensor]) -> Losses:
+        """Losses of the maps of a batch, given the (N, 6) boxes of each of its patches."""
+        shape = _shape(maps, self.network)
+        levels = [tuple(one.shape[2:]) for one in maps.logits]
+        device = maps.logits[0].device
+        anchors = torch.cat(all_anchors(self.network, shape, levels)).to(device)
+        places = [one[0, 0].numel() for one in maps.logits]
+        logits, codes = flatten(maps.logits, 1)[..., 0], flatten(maps.codes, CODES)
+        chosen, wanted, predicted, target = [], [], [], []
+        for number, truth in enumerate(boxes):
+            matched = self.match(truth, anchors, places, self.network.anchors)[1].to(device)
+            positive = matched >= 0
+            counted = self._counted(positive, logits[number].detach())
+            chosen.append(logits[number][counted])
+            wanted.append(positive[counted])
+            if positive.any():
+                predicted.append(codes[number][positive])
+                target.append((truth[matched[positive]], anchors[positive]))
+        found = self._classify(torch.cat(chosen), torch.cat(wanted).float())
+        if not target:
+            return Losses(found, codes.sum() * 0)
+        truths, fitting = (torch.cat(part) for part in zip(*target, strict=True))
+        return Losses(found, self._fit_boxes(torch.cat(predicted), truths, fitting))
+
+    def _counted(self, positive: Tensor, logits: Tensor) -> Tensor:
+        """Indices of the anchors whose classification counts."""
+        chosen_positive, chosen_negative = self.sample([positive.long()], logits.float())
+        return torch.nonzero((chosen_positive[0] + chosen_negative[0]) > 0)[:, 0]
+
+    def _classify(self, logits: Tensor, wanted: Tensor) -> Tensor:
+        entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        if self.config.classification_loss == "focal":
+            entropy = entropy * (1 - torch.exp(-entropy)) ** FOCAL_GAMMA
+        return entropy.mean()
+
+    def _fit_boxes(self, codes: Tensor, boxes: Tensor, anchors: Tensor) -> Tensor:
+        if self.config.box_loss == "giou":
+            from monai.losses.giou_loss import BoxGIoULoss
+
+            loss: Tensor = BoxGIoULoss(reduction="mean")(decode(codes, anchors), boxes)
+            return loss
+        return functional.smooth_l1_loss(codes, encode(boxes, anchors), beta=SMOOTH_BETA)
+
+
+def flatten(maps: list[Tensor], numbers: int) -> Tensor:
+    """(B, A × n, X, Y, Z) a level → (B, all anchors, n), ordered as `all_anchors`, in float32."""
+    return torch.cat(
+        [one.float().unflatten(1, (-1, numbers)).permute(0, 3, 4, 5, 1, 2).flatten(1, 4) for one in maps],
+        dim=1,
+    )
+
+
+def _shape(maps: Maps, network: RetinaNetConfig) -> Shape:
+    """Of the patches, from the finest level's shape."""
+    first = 2 ** network.returned_layers[0]
+    x, y, z = (
+        n * step * first for n, step in zip(maps.logits[0].shape[2:], network.stem_stride, strict=True)
+    )
+    return x, y, z
