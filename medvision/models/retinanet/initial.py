@@ -90,7 +90,7 @@ def _fill_body(network: RetinaNet, state: Mapping[str, Tensor], path: Path) -> N
 
 
 def _fitting(found: Tensor, wanted: Tensor, what: str) -> Tensor:
-    """A tensor of the wanted shape: grey instead of RGB, and along z the same kernel, divided by its length."""
+    """A tensor of the wanted shape: grey for RGB, and along z the same kernel, divided by its length."""
     tensor = found.float()
     if tensor.ndim >= 4 and tensor.shape[1] == 3 and wanted.shape[1] == 1:
         tensor = tensor.sum(dim=1, keepdim=True)

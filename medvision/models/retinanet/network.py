@@ -38,7 +38,7 @@ class Maps:
 
 
 class FeaturePyramid(nn.Module):
-    """Lateral 1³ and output 3³ convolutions from the top down, and a last level by taking every second voxel."""
+    """Lateral 1³ and output 3³ convolutions from the top down; a last level takes every second voxel."""
 
     def __init__(self, channels_in: Sequence[int], channels: int) -> None:
         super().__init__()

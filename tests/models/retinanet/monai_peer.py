@@ -1,4 +1,4 @@
-"""MONAI's own detector around the same layers, without torchvision, which MONAI wants for two small things."""
+"""MONAI's own detector around the same layers, without the two small things it wants of torchvision."""
 
 from __future__ import annotations
 
