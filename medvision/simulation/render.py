@@ -34,7 +34,7 @@ FISSURE_HALF_MM, FISSURE_HU = 0.45, 120.0
 WALL_HU, LUMEN_HU = 0.0, -985.0
 
 
-def render(phantom: Phantom, grid: Grid) -> Image:
+def render(phantom: Phantom, grid: Grid, fields: Fields | None = None) -> Image:
     """Noiseless HU of a patient, as an ideal scanner with this grid would see it.
 
     Each slice is the mean over the distance between slices, each voxel holds its tissues' shares. Shapes do
@@ -43,17 +43,18 @@ def render(phantom: Phantom, grid: Grid) -> Image:
     Args:
         phantom: the patient.
         grid: axial: slices along +z, rows along +y, columns along +x.
+        fields: the patient's, where several grids are rendered; built for this one otherwise.
 
     Returns:
         float32, slice, row, column order.
     """
-    return np.concatenate([slab for _, slab in render_slabs(phantom, grid)])
+    return np.concatenate([slab for _, slab in render_slabs(phantom, grid, fields)])
 
 
-def render_slabs(phantom: Phantom, grid: Grid) -> Iterator[tuple[int, Image]]:
+def render_slabs(phantom: Phantom, grid: Grid, fields: Fields | None = None) -> Iterator[tuple[int, Image]]:
     """The same a few slices at a time: index of the first one, and their HU."""
     bottom, step = float(grid.affine[2, 3]), float(grid.affine[2, 0])
-    scene = _Scene(phantom, _fields(phantom, bottom, bottom + step * grid.shape[0]))
+    scene = _Scene(phantom, fields or fields_between(phantom, bottom, bottom + step * grid.shape[0]))
     fine = int(np.ceil(step / LONGEST_SUBSLICE_MM[phantom.size] - 1e-6))
     rows = max(SLAB_SUBSLICES // fine, 1)
     for first in range(0, grid.shape[0], rows):
@@ -65,11 +66,12 @@ def render_slabs(phantom: Phantom, grid: Grid) -> Iterator[tuple[int, Image]]:
         yield first, slab.reshape(count, fine, *grid.shape[1:]).mean(axis=1)
 
 
-def _fields(phantom: Phantom, bottom: float, top: float) -> Fields:
+def fields_between(phantom: Phantom, bottom_mm: float, top_mm: float) -> Fields:
+    """A phantom's coarse fields between two heights, LPS mm."""
     return build_fields(
         phantom.thorax,
         phantom.patient,
-        (bottom, top),
+        (bottom_mm, top_mm),
         FIELD_SPACING_MM[phantom.size],
         seed=phantom.seed * 100_003 + phantom.index,
     )
