@@ -31,6 +31,7 @@ NAMES = (
     ("*/findings.csv", "findings"),
     ("candidates.csv", "predictions"),
     ("*/candidates.csv", "predictions"),
+    ("patient_data.csv", "patient_data"),
     ("run.json", "run"),
     ("truth.json", "truth"),
     ("froc.json", "froc"),
@@ -142,7 +143,7 @@ def _by_columns(path: Path) -> str | None:
         name: {column.name for column in load_contract(name).columns if not column.absent_allowed}
         for name in contract_names()
     }
-    fitting = [name for name, columns in needed.items() if columns <= there]
+    fitting = [name for name, columns in needed.items() if columns and columns <= there]
     return max(fitting, key=lambda name: len(needed[name]), default=None)
 
 

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from medvision.findings import Attachment, Calcification, Density, Lobe, Side
+from medvision.reporting.context_records import (
+    CancerRiskRecord,
+    CategoryRecord,
+    GuidelineRecord,
+    PatientRecord,
+)
+from medvision.reporting.record import Probability, Record
 from medvision.volumes import Verdict
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
 
-Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Millimetres = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 CubicMillimetres = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$", description="SHA-256, empty where unknown")]
-
-
-class Record(BaseModel):
-    """A part of the report: immutable, nothing unknown in it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SeriesRecord(Record):
@@ -157,6 +157,10 @@ class FindingRecord(Record):
     )
     tracking_id: str = Field(default="", description="(0062,0020): the same at each run over this scan")
     tracking_uid: str = Field(default="", description="(0062,0021): the same at each run over this scan")
+    categories: tuple[CategoryRecord, ...] = Field(default=(), description="by each guideline that may apply")
+    cancer_risk: CancerRiskRecord | None = Field(
+        default=None, description="by the Brock model; null where it does not speak of such a finding"
+    )
 
 
 class ExplanationRecord(Record):
@@ -190,6 +194,12 @@ class Report(Record):
         default=None, description="of the pictures in report.html; null where none are drawn"
     )
     lineage: Lineage
+    guidelines: tuple[GuidelineRecord, ...] = Field(
+        default=(), description="what each guideline suggests for the examination"
+    )
+    patient: PatientRecord | None = Field(
+        default=None, description="what guidelines ask of the patient and is known"
+    )
 
     def to_json(self) -> str:
         """The text of `report.json`: the same report gives the same bytes."""

@@ -6,11 +6,19 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from medvision.guidelines.tables import fleischner_table, lung_rads_table
 from medvision.reporting.report import FindingRecord, Report
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet runs a cell that begins like this (OWASP, CSV injection)."""
 FINDING_COLUMNS = tuple(FindingRecord.model_fields)
+SEVERAL = {
+    "center_lps_mm": ("center_x_mm", "center_y_mm", "center_z_mm"),
+    "index_vox": ("slice_vox", "row_vox", "column_vox"),
+    "categories": ("lung_rads", "fleischner"),
+    "cancer_risk": ("cancer_risk_model", "cancer_risk_lower", "cancer_risk_upper"),
+}
+"""Columns of the table for what the report holds as one."""
 
 
 def safe_cell(value: object) -> object:
@@ -45,13 +53,15 @@ def findings_csv(report: Report) -> str:
 
 
 def _names(column: str) -> tuple[str, ...]:
-    if column == "center_lps_mm":
-        return ("center_x_mm", "center_y_mm", "center_z_mm")
-    if column == "index_vox":
-        return ("slice_vox", "row_vox", "column_vox")
-    return (column,)
+    return SEVERAL.get(column, (column,))
 
 
 def _cells(finding: FindingRecord, column: str) -> tuple[object, ...]:
+    if column == "categories":
+        by_guideline = {category.guideline: category.category for category in finding.categories}
+        return tuple(by_guideline.get(table.name) for table in (lung_rads_table(), fleischner_table()))
+    if column == "cancer_risk":
+        risk = finding.cancer_risk
+        return (None,) * 3 if risk is None else (risk.model, risk.lower, risk.upper)
     value = getattr(finding, column)
     return value if isinstance(value, tuple) else (value,)
