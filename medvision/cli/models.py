@@ -1,0 +1,111 @@
+"""`medvision models`: what can be used, its card, fetch weights, export."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from medvision.cli import options
+from medvision.cli.console import show
+
+_WHERE = {"installed": "installed", "folder": "in the folder of weights", "absent": "not here"}
+
+
+@click.group(
+    short_help="List, show, pull and export models and weights.",
+    epilog=options.example("medvision models list"),
+)
+@options.verbosity
+def models() -> None:
+    """What can be used: backbones with their ImageNet weights, and trained models."""
+
+
+@models.command(
+    "list",
+    short_help="Backbones, and model directories.",
+    epilog=options.example("medvision models list demo"),
+)
+@click.argument("folders", metavar="[FOLDER]...", nargs=-1, type=options.FOLDER)
+@options.common
+def list_models(folders: tuple[Path, ...], *, as_json: bool) -> None:
+    """List backbones with where their ImageNet weights are, and the models in each FOLDER.
+
+    A FOLDER is a model directory or holds some.
+    """
+    from medvision.models.inventory import known_backbones, model_directories
+    from medvision.models.published import weights_folder
+
+    backbones, found = list(known_backbones()), list(model_directories(folders))
+    lines = [f"folder of weights: {weights_folder()}", ""]
+    lines += [
+        f"{one.name:20} {_WHERE[one.where]:26} {one.path if one.path else one.get}" for one in backbones
+    ]
+    lines += ["", *(f"{one.name} {one.version} ({one.task}): {one.path}" for one in found)] if found else []
+    record = {
+        "weights_folder": weights_folder(),
+        "backbones": [asdict(one) for one in backbones],
+        "models": [asdict(one) for one in found],
+    }
+    show(record, lines, as_json=as_json)
+
+
+@models.command(
+    "show", short_help="A model's card in words.", epilog=options.example("medvision models show demo/model")
+)
+@click.argument("model", metavar="MODEL|NAME")
+@options.common
+def show_model(model: str, *, as_json: bool) -> None:
+    """Tell what a MODEL (a folder, runs:/…, models:/…) is, was measured to do and has learnt from.
+
+    NAME is a backbone: its stages, its ImageNet weights, their source and licence.
+    """
+    from medvision.cli.model_words import card_lines, told
+    from medvision.models.published import IMAGENET
+
+    if model in IMAGENET:
+        _show_backbone(model, as_json=as_json)
+        return
+    from medvision.models.card import load_card
+    from medvision.models.inventory import AnyCard
+    from medvision.tracking import resolve_model
+
+    folder = resolve_model(model)
+    card = load_card(folder, AnyCard).model_dump(mode="json")
+    show({"folder": folder, **told(card)}, card_lines(card, str(folder)), as_json=as_json)
+
+
+def _show_backbone(name: str, *, as_json: bool) -> None:
+    from medvision.models.describe import describe_backbone
+
+    known = describe_backbone(name)
+    lines = [
+        f"{name}: {known.parameters / 1e6:.1f} million parameters with the ImageNet classifier",
+        f"  stages of {'/'.join(map(str, known.channels))} channels",
+        f"  RGB in 0..1 less {known.mean}, divided by {known.std}",
+        f"  weights: {_WHERE[known.weights.where]}: {known.weights.path or known.weights.get}",
+        f"  source: {known.weights.source}",
+        f"  licence: {known.weights.licence}",
+    ]
+    show(asdict(known), lines, as_json=as_json)
+
+
+@models.command(
+    "pull",
+    short_help="Fetch ImageNet weights.",
+    epilog=options.example("medvision models pull resnet18 squeezenet1_1"),
+)
+@click.argument("names", metavar="NAME|URL...", nargs=-1, required=True)
+@options.common
+def pull(names: tuple[str, ...], *, as_json: bool) -> None:
+    """Fetch the ImageNet weights of each backbone NAME.
+
+    They go into the folder of weights: MEDVISION_WEIGHTS, or the user's cache. An interrupted download goes
+    on where it stopped, and the file's SHA-256 is checked. Without a network, put the files there by hand.
+    A URL must tell its hash: https://…/file.pth#sha256=…
+    """
+    from medvision.models.pulling import pull_weights
+
+    paths = {name: pull_weights(name) for name in names}
+    show({"pulled": paths}, [f"{name}: {path}" for name, path in paths.items()], as_json=as_json)
