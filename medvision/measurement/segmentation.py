@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from medvision.measurement.crop import Cube
@@ -26,6 +27,8 @@ from medvision.measurement.morphology import (
     squared_distance,
     touches_edge,
 )
+
+Box = tuple[slice, ...]
 
 LUNG_BELOW_HU = -650.0
 """Voxels below this are counted as lung when its local HU is sought."""
@@ -43,6 +46,11 @@ LAYER_FRACTION = 0.25
 """Share of the whole lesion that a layer around a denser core must have to belong to it."""
 LAYER_AROUND = 0.6
 """Share of the core's surroundings that a layer must fill: a vessel beside it is none."""
+BLUR_MM, BLUR_OF_THICKNESS = 1.5, 0.8
+"""How far a denser core shines into what is around it: in the slice, and across slices."""
+SHELL_AT_LEAST = 30
+"""Voxels of the surroundings near the seed that are enough to judge by."""
+
 ROUNDS = 3
 """Times at most that the core is measured again in the segmentation that it led to."""
 SETTLED_HU = 10.0
@@ -75,6 +83,8 @@ class _Place:
     cube: Cube
     lung_hu: float
     seed: Index
+    diameter_mm: float
+    thickness_mm: float
 
     @cached_property
     def lung_hull(self) -> Mask:
@@ -107,13 +117,13 @@ def segment(cube: Cube, diameter_mm: float, thickness_mm: float) -> Segmentation
     Returns:
         The segmentation; None where nothing stands out from the lung.
     """
-    place = _Place(cube, _local_lung(cube), _seed(cube, diameter_mm))
+    place = _Place(cube, _local_lung(cube), _seed(cube, diameter_mm), diameter_mm, thickness_mm)
     found = _grow(place)
     if found is None:
         return None
     layered = False
     for guess_hu in (SOFT_TISSUE_HU, place.lung_hu + 2 * HALO_ABOVE_LUNG_HU):
-        whole = _with_layer(place, *found, guess_hu, thickness_mm)
+        whole = _with_layer(place, *found, guess_hu)
         if whole is not None:
             found, layered = whole, True
     mask, core_hu = found
@@ -159,23 +169,63 @@ def _core(cube: Cube, mask: Mask) -> float:
     return float(np.median(cube.hu[box][depth >= 0.6 * depth.max()]))
 
 
-def _with_layer(
-    place: _Place, dense: Mask, dense_hu: float, guess_hu: float, thickness_mm: float
-) -> tuple[Mask, float] | None:
+def _with_layer(place: _Place, dense: Mask, dense_hu: float, guess_hu: float) -> tuple[Mask, float] | None:
     """The lesion with the layer around its dense core, and its HU, where blur alone does not explain it."""
     if dense_hu < guess_hu + MIN_CONTRAST_HU:
+        return None
+    reach_vox = int(np.ceil((BLUR_MM + 1) / place.cube.step_mm)) + 1
+    near = around(dense, reach_vox)
+    bright = dense[near] & (place.cube.smooth[near] > (guess_hu + dense_hu) / 2)
+    blurs = _blurs_from(place, bright)
+    if not _is_surrounded(place, near, blurs, guess_hu):
         return None
     whole = place.nodule(guess_hu)
     if whole is None or touches_edge(whole):
         return None
-    box = around(whole | dense, 1)
-    bright = place.cube.smooth[box] > (guess_hu + dense_hu) / 2
-    distance_mm = ndimage.distance_transform_edt(~(bright & dense[box])) * place.cube.step_mm
-    blur_mm = max(1.5, 0.8 * thickness_mm)
-    layer = whole[box] & (distance_mm > blur_mm)
-    shell = (distance_mm > blur_mm) & (distance_mm <= blur_mm + place.cube.step_mm) & ~bright
-    if layer.sum() < LAYER_FRACTION * whole.sum() or whole[box][shell].sum() < LAYER_AROUND * shell.sum():
+    layer_hu = _layer_hu(place, whole, near, blurs)
+    if layer_hu is None:
         return None
-    layer_hu = float(np.median(place.cube.hu[box][layer]))
     mask = place.nodule(layer_hu)
-    return None if mask is None or touches_edge(mask) else (mask | dense, layer_hu)
+    if mask is None or touches_edge(mask):
+        return None
+    return mask | (dense & ndimage.binary_dilation(mask, iterations=2)), layer_hu
+
+
+def _blurs_from(place: _Place, bright: Mask) -> NDArray[np.float64]:
+    """Distance from the dense part in units of how far it shines."""
+    across = max(BLUR_MM, BLUR_OF_THICKNESS * place.thickness_mm)
+    step = place.cube.step_mm
+    if not bright.any():
+        return np.full(bright.shape, np.inf)
+    return np.asarray(
+        ndimage.distance_transform_edt(~bright, sampling=(step / across, step / BLUR_MM, step / BLUR_MM))
+    )
+
+
+def _is_surrounded(place: _Place, box: Box, blurs: NDArray[np.float64], guess_hu: float) -> bool:
+    """Whether something fills what is around the dense part, near the seed if that is enough to tell."""
+    shell = (blurs > 1) & (blurs <= 1 + place.cube.step_mm / BLUR_MM)
+    seed = tuple(float(i - side.start) for i, side in zip(place.seed, box, strict=True))
+    reach_vox = 0.5 * place.diameter_mm / place.cube.step_mm
+    near = shell & (squared_distance(shell.shape, seed) <= reach_vox**2)
+    judged = near if near.sum() >= SHELL_AT_LEAST else shell
+    filled = place.above(guess_hu)[box]
+    return bool(judged.any() and filled[judged].mean() >= LAYER_AROUND)
+
+
+def _layer_hu(place: _Place, whole: Mask, near: Box, blurs: NDArray[np.float64]) -> float | None:
+    """HU of the layer, away from the dense part and from the lung; None where it is too thin."""
+    layer = whole.copy()
+    layer[near] &= blurs > 1
+    if layer.sum() < LAYER_FRACTION * whole.sum():
+        return None
+    box = around(whole, 1)
+    depth = ndimage.distance_transform_edt(whole[box])[layer[box]]
+    hu = place.cube.hu[box][layer[box]]
+    deep = depth >= min(float(np.quantile(depth, 0.7)), _faded_vox(place))
+    return float(np.median(hu[deep]))
+
+
+def _faded_vox(place: _Place) -> float:
+    """Voxels below the border where blur from the lung has faded."""
+    return BLUR_MM / place.cube.step_mm
