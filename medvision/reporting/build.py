@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from medvision.errors import ContractError
 from medvision.findings import Candidate, Measurement, Point
 from medvision.geometry import lps_to_voxel, spacing_mm
+from medvision.reporting.dicom_results.uids import derived_uid
 from medvision.reporting.report import (
     CheckRecord,
     ExplanationRecord,
@@ -179,8 +180,16 @@ def _finding(scan: Scan, rank: int, candidate: Candidate, measured: Measurement)
         sop_instance_uid=scan.slices[z].sop_instance_uid,
         slice_number=scan.slices[z].instance_number,
         index_vox=(z, y, x),
+        **tracking(scan.name, candidate.center_lps_mm),
         **size_and_place,
     )
+
+
+def tracking(name: str, center_lps_mm: Point) -> dict[str, str]:
+    """Tracking ID and UID of a place in a scan: the same at each run, whatever else is found or asked for."""
+    place = " ".join(f"{coordinate:.0f}" for coordinate in center_lps_mm)
+    uid = derived_uid("nodule", name, place)
+    return {"tracking_id": f"nodule-{int(uid.rpartition('.')[2]) % 16**8:08x}", "tracking_uid": uid}
 
 
 def _rounded(values: tuple[float, float, float], digits: int) -> tuple[float, float, float]:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medvision.errors import ConfigError
 from medvision.files import make_folder, write_text
+from medvision.measurement.nodule import NoduleMask
 from medvision.reporting.build import read_report
 from medvision.reporting.html import report_page
 from medvision.reporting.report import Report
 from medvision.reporting.tables import findings_csv
 from medvision.volumes import Explanation, HeatMap, LungMask, Scan
 
-__all__ = ["FORMATS", "check_formats", "read_report", "write_case"]
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
-FORMATS = ("json", "csv", "html")
+__all__ = ["DEFAULT_FORMATS", "DICOM_FORMATS", "FORMATS", "check_formats", "read_report", "write_case"]
+
+DEFAULT_FORMATS = ("json", "csv", "html")
+DICOM_FORMATS = ("seg", "labelmap", "sr", "sc", "kos")
+FORMATS = (*DEFAULT_FORMATS, *DICOM_FORMATS)
 
 
 def check_formats(formats: Collection[str]) -> None:
@@ -29,15 +36,17 @@ def check_formats(formats: Collection[str]) -> None:
             raise ConfigError(f"unknown report format {name!r}; choose from {', '.join(FORMATS)}")
 
 
-def write_case(
+def write_case(  # noqa: PLR0913  what a report is made of
     folder: Path,
     report: Report,
     scan: Scan,
     lungs: LungMask | None,
     heat_map: HeatMap | None,
-    formats: Collection[str] = FORMATS,
+    formats: Collection[str] = DEFAULT_FORMATS,
     *,
     explanations: Sequence[Explanation] = (),
+    masks: Sequence[NoduleMask] = (),
+    header: Dataset | None = None,
 ) -> None:
     """Write a case's files, each whole or not at all.
 
@@ -49,8 +58,10 @@ def write_case(
         scan: for the key images.
         lungs: for the overview; None where no lung was sought.
         heat_map: laid over the overview.
-        formats: of "json", "csv", "html".
+        formats: of `FORMATS`.
         explanations: one a finding, in the report's order, or none at all.
+        masks: where each finding lies, in the report's order, or none at all.
+        header: of a source image, for DICOM results; None for a scan from a STORE.
 
     Raises:
         ConfigError: an unknown format.
@@ -62,4 +73,8 @@ def write_case(
         write_text(folder / "findings.csv", findings_csv(report))
     if "html" in formats:
         write_text(folder / "report.html", report_page(report, scan, lungs, heat_map, explanations))
+    if set(formats) & set(DICOM_FORMATS):
+        from medvision.reporting.dicom_results.write import write_dicom_results  # only who asks pays
+
+        write_dicom_results(folder, report, scan, masks, formats, header)
     write_text(folder / "report.json", report.to_json())

@@ -1,0 +1,70 @@
+"""Write a case's DICOM results."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from medvision.files import write_whole
+from medvision.measurement.nodule import NoduleMask
+from medvision.reporting.dicom_results.key_objects import key_objects
+from medvision.reporting.dicom_results.secondary_capture import secondary_captures
+from medvision.reporting.dicom_results.segmentation import segmentation, segments_of
+from medvision.reporting.dicom_results.source import Source, header_of_store
+from medvision.reporting.dicom_results.structured_report import structured_report
+from medvision.reporting.report import Report
+from medvision.volumes import Scan
+
+logger = logging.getLogger(__name__)
+
+
+def write_dicom_results(
+    folder: Path,
+    report: Report,
+    scan: Scan,
+    masks: Sequence[NoduleMask],
+    formats: Collection[str],
+    header: Dataset | None,
+) -> list[Path]:
+    """Write the DICOM objects asked for, each whole or not at all; what an earlier run left is removed.
+
+    A report without a segment has no SEG, one without a finding no KOS: the standard knows no empty ones.
+
+    Args:
+        folder: the case's folder.
+        report: the result.
+        scan: what it is of.
+        masks: one a finding, in the report's order, or none at all.
+        formats: of "seg", "labelmap", "sr", "sc", "kos"; others are not looked at.
+        header: of a source image; None for a scan from a STORE.
+
+    Returns:
+        The files.
+    """
+    for path in folder.glob("findings_*.dcm"):
+        path.unlink()
+    source = Source(scan, header if header is not None else header_of_store(scan))
+    segments = segments_of(report, masks)
+    seg = segmentation(report, source, segments) if segments and "seg" in formats else None
+    made: dict[str, Dataset] = {} if seg is None else {"findings_seg.dcm": seg}
+    if segments and "labelmap" in formats:
+        made["findings_labelmap.dcm"] = segmentation(report, source, segments, "LABELMAP")
+    if "sr" in formats:
+        made["findings_sr.dcm"] = structured_report(report, source, segments, seg)
+    captures = secondary_captures(report, source) if "sc" in formats else []
+    for number, capture in enumerate(captures, 1):
+        made["findings_sc.dcm" if number == 1 else f"findings_sc_{number}.dcm"] = capture
+    if report.findings and "kos" in formats:
+        made["findings_kos.dcm"] = key_objects(report, source, captures)
+    if not segments and {"seg", "labelmap"} & set(formats):
+        logger.info("series %s: no segmentation is written, no finding has a border", scan.name)
+    return [_save(dataset, folder / name) for name, dataset in made.items()]
+
+
+def _save(dataset: Dataset, path: Path) -> Path:
+    with write_whole(path) as aside:
+        dataset.save_as(aside, enforce_file_format=True)
+    return path
