@@ -9,6 +9,7 @@
     │   ├── DicomError             2   a DICOM file or Series that cannot become a Volume
     │   ├── GeometryError          2   an affine, spacing or orientation that is not a regular grid
     │   └── ContractError          2   a table or document that breaks its data contract
+    ├── NetworkError               4   another machine that does not answer or refuses (also an OSError)
     └── NothingToDoError           4   no input of the kind asked for
 
 A message is one line for the person who typed the command: what, where, the value, what to do.
@@ -57,6 +58,12 @@ class GeometryError(DataError):
 
 class ContractError(DataError):
     """A table or document that breaks its data contract."""
+
+
+class NetworkError(MedvisionError, OSError):
+    """Another machine does not answer, or refuses."""
+
+    exit_code = 4
 
 
 class NothingToDoError(MedvisionError):

@@ -1,0 +1,1 @@
+"""The job that `medvision listen` runs: receive studies, look at each complete one, send the results back."""
