@@ -118,7 +118,7 @@ class NoduleClassifier(nn.Module):
 
     def _run(self, x: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Blocks start … stop − 1; their output and the pooled features of the taps among them."""
-        pooled = [x.new_zeros(len(x), 0)]
+        pooled = [x.new_zeros(x.shape[0], 0)]
         for number in range(start, stop):
             x = self.encoder.blocks[number](x)
             if number in self.taps:

@@ -26,7 +26,7 @@ def crop_patches(patches: Tensor, size_vox: int, shift_vox: Tensor | None = None
     Returns:
         (N, size_vox, size_vox, size_vox).
     """
-    offsets = torch.zeros(len(patches), 3, dtype=torch.long) if shift_vox is None else shift_vox
+    offsets = torch.zeros(patches.shape[0], 3, dtype=torch.long) if shift_vox is None else shift_vox
     steps = torch.arange(size_vox)
     indices = []
     for axis in range(3):
@@ -34,7 +34,7 @@ def crop_patches(patches: Tensor, size_vox: int, shift_vox: Tensor | None = None
         start = (length - size_vox) // 2 + offsets[:, axis : axis + 1]
         indices.append((start + steps).clamp(0, length - 1))
     z, y, x = indices
-    number = torch.arange(len(patches))[:, None, None, None]
+    number = torch.arange(patches.shape[0])[:, None, None, None]
     return patches[number, z[:, :, None, None], y[:, None, :, None], x[:, None, None, :]]
 
 
