@@ -14,7 +14,19 @@ from medvision.cli.console import TRACEBACK, set_verbosity, show_error
 from medvision.cli.options import show_version, verbosity
 from medvision.errors import MedvisionError
 
-COMMANDS = ("simulate", "ingest", "train", "infer", "evaluate", "check", "drift", "models", "listen", "query", "doctor")
+COMMANDS = (
+    "simulate",
+    "ingest",
+    "train",
+    "infer",
+    "evaluate",
+    "check",
+    "drift",
+    "models",
+    "listen",
+    "query",
+    "doctor",
+)
 UNFORESEEN = 1
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
 
