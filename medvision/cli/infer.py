@@ -42,7 +42,7 @@ def _check_device(_: click.Context, __: click.Parameter, device: str) -> str:
     show_default=True,
     metavar="LIST",
     callback=_split_formats,
-    help="What to write for each series.",
+    help="What to write for each series: json,csv,html, and as DICOM seg,labelmap,sr,sc,kos.",
 )
 @click.option(
     "--device",
@@ -68,6 +68,12 @@ def _check_device(_: click.Context, __: click.Parameter, device: str) -> str:
     help="Analyse this series; may be given several times.  [default: the best of each study]",
 )
 @click.option("--all-series", is_flag=True, help="Analyse every usable series of a study.")
+@click.option(
+    "--patient-data",
+    type=options.EXISTING_FILE,
+    metavar="CSV",
+    help="What guidelines ask of patients: age, smoking, screening … (docs/guidelines.md).",
+)
 @options.resume
 @options.index
 @click.option(
@@ -91,6 +97,7 @@ def infer(  # noqa: PLR0913  one argument an option
     threshold: float | None,
     series: tuple[str, ...],
     index: Path | None,
+    patient_data: Path | None,
     all_series: bool,
     resume: bool,
     as_json: bool,
@@ -126,6 +133,7 @@ def infer(  # noqa: PLR0913  one argument an option
         series=series,
         all_series=all_series,
         index=index,
+        patient_data=patient_data,
     )
     lines = [", ".join(f"{number} {name}" for name, number in result.counts.items())]
     if result.exit_code:

@@ -31,7 +31,7 @@ class Context:
     suggestions: tuple[Suggestion, ...]
 
 
-def assess(nodules: Sequence[Nodule], patient: Patient) -> Context:
+def assess(nodules: Sequence[Nodule], patient: Patient, incomplete: Sequence[str] = ()) -> Context:
     """Ask Lung-RADS v2022, Fleischner 2017 and the Brock model.
 
     Which of the first two applies depends on why the scan was made; until that is told, both are given, each
@@ -40,6 +40,7 @@ def assess(nodules: Sequence[Nodule], patient: Patient) -> Context:
     Args:
         nodules: the findings of one scan.
         patient: what is known.
+        incomplete: why parts of the lungs could not be seen, in words; Lung-RADS may then be category 0.
     """
     count = counts(nodules)
     screening = screening_applies(patient)
@@ -52,7 +53,9 @@ def assess(nodules: Sequence[Nodule], patient: Patient) -> Context:
         categories=tuple(map(tuple, pairs)),
         cancer_risks=tuple(cancer_risk(nodule, max(1, reported), patient) for nodule in nodules),
         suggestions=(
-            _lung_rads_suggestion(nodules, by_lung_rads, screening, patient),
+            _lung_rads_suggestion(
+                nodules, by_lung_rads, screening, _missing_for_lung_rads(nodules, patient), incomplete
+            ),
             _fleischner_suggestion(nodules, by_fleischner, incidental, why_not, patient),
         ),
     )
@@ -86,16 +89,20 @@ def incidental_applies(patient: Patient) -> tuple[Applies, str]:
 
 
 def _lung_rads_suggestion(
-    nodules: Sequence[Nodule], categories: Sequence[Category], applies: Applies, patient: Patient
+    nodules: Sequence[Nodule],
+    categories: Sequence[Category],
+    applies: Applies,
+    missing: tuple[str, ...],
+    incomplete: Sequence[str],
 ) -> Suggestion:
     table = lung_rads_table()
     source = f"{table.source}, {table.url}"
     if applies == "no":
         return _not_for(table.name, "no screening examination", source)
     left = f"left to the reader: {', '.join(table.left_to_the_reader)}"
-    missing = _missing_for_lung_rads(nodules, patient)
+    unseen = f" Category 0 may apply: {'; '.join(incomplete)}." if incomplete else ""
     if not nodules:
-        return Suggestion(table.name, applies, "", None, NO_FINDING, left, missing, source)
+        return Suggestion(table.name, applies, "", None, NO_FINDING + unseen, left, missing, source)
     first = max(range(len(nodules)), key=lambda i: _suspicion(categories[i]))
     chosen = categories[first]
     condition = "" if applies == "yes" else "If this is a screening examination: "
@@ -104,7 +111,7 @@ def _lung_rads_suggestion(
         applies=applies,
         category=chosen.category,
         finding_id=nodules[first].finding_id,
-        words=condition + _continue(chosen.words, condition),
+        words=condition + _continue(chosen.words, condition) + unseen,
         reason=f"{nodules[first].finding_id}: {chosen.reason}; {left}",
         missing=missing,
         source=source,

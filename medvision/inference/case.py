@@ -8,18 +8,21 @@ import logging
 import os
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from medvision.dicom.source_header import read_source_header
 from medvision.errors import ContractError
 from medvision.files import write_text
 from medvision.findings import Candidate, Measurement
+from medvision.guidelines import PatientTable
+from medvision.inference.context import add_context
 from medvision.inference.predictor import Predictor
-from medvision.measurement.nodule import measure
+from medvision.measurement.nodule import NoduleMask, measure
 from medvision.models.leakage import LeakageGuard
 from medvision.preprocessing.fingerprint import fingerprint
-from medvision.reporting.build import build_report, read_report
-from medvision.reporting.case import write_case
+from medvision.reporting.build import build_report, ranked, read_report
+from medvision.reporting.case import DICOM_FORMATS, write_case
 from medvision.reporting.report import (
     ExplanationRecord,
     Lineage,
@@ -61,6 +64,7 @@ class CaseSettings:
         versions: package to version.
         runs: MLflow run IDs by task.
         guard: knows whom the model has seen.
+        patients: what guidelines ask of patients.
     """
 
     model: ModelRecord
@@ -70,6 +74,7 @@ class CaseSettings:
     versions: dict[str, str]
     runs: dict[str, str]
     guard: LeakageGuard
+    patients: PatientTable = field(default_factory=PatientTable)
 
 
 def finished_report(folder: Path, settings: CaseSettings) -> Report | None:
@@ -83,7 +88,7 @@ def finished_report(folder: Path, settings: CaseSettings) -> Report | None:
 
 
 def process_case(
-    scan: Scan, folder: Path, predictor: Predictor, settings: CaseSettings
+    scan: Scan, folder: Path, predictor: Predictor, settings: CaseSettings, image: Path | None = None
 ) -> tuple[Report, Stages]:
     """Find, measure, write. `report.json` comes last, so a folder that has it is complete.
 
@@ -92,6 +97,8 @@ def process_case(
         folder: to write.
         predictor: the loaded model.
         settings: operating point, formats, lineage.
+        image: one of the scan's DICOM files, from which DICOM results take patient and study; None for a
+            scan from a STORE.
 
     Returns:
         The report, and the seconds spent, a stage.
@@ -99,10 +106,11 @@ def process_case(
     detection = predictor.predict(scan)
     start = time.perf_counter()
     findings = measure_findings(scan, detection.candidates, detection.lungs, settings.operating_point)
+    masks = [mask for _, _, mask in findings]
     measured = time.perf_counter()
     report = build_report(
         scan,
-        findings,
+        [(candidate, measurement) for candidate, measurement, _ in findings],
         model=settings.model,
         operating_point=settings.operating_point,
         lineage=Lineage(
@@ -116,6 +124,7 @@ def process_case(
         seen=look_for_overlap(scan, settings.guard),
         explanation=EXPLANATION if "html" in settings.formats else None,
     )
+    report = add_context(report, settings.patients, scan.patient_id)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / CANDIDATES, candidates_csv(scan.name, detection.candidates))
     explaining = time.perf_counter()
@@ -123,7 +132,15 @@ def process_case(
     explanations = predictor.explain(scan, centers)
     explained = time.perf_counter()
     write_case(
-        folder, report, scan, detection.lungs, detection.heat_map, settings.formats, explanations=explanations
+        folder,
+        report,
+        scan,
+        detection.lungs,
+        detection.heat_map,
+        settings.formats,
+        explanations=explanations,
+        masks=masks,
+        header=read_source_header(image) if image and set(settings.formats) & set(DICOM_FORMATS) else None,
     )
     stages = {
         "measurement": measured - start,
@@ -146,10 +163,10 @@ def look_for_overlap(scan: Scan, guard: LeakageGuard) -> list[TrainingOverlap] |
 
 def measure_findings(
     scan: Scan, candidates: Sequence[Candidate], lungs: LungMask, operating_point: OperatingPoint
-) -> list[tuple[Candidate, Measurement]]:
-    """Measure every candidate at or above the operating point."""
-    reported = [c for c in candidates if c.probability >= operating_point.threshold]
-    return [(candidate, measure(scan.volume, candidate, lungs)[0]) for candidate in reported]
+) -> list[tuple[Candidate, Measurement, NoduleMask]]:
+    """Measure every candidate at or above the operating point, in the report's order."""
+    reported = ranked(c for c in candidates if c.probability >= operating_point.threshold)
+    return [(candidate, *measure(scan.volume, candidate, lungs)) for candidate in reported]
 
 
 def candidates_csv(name: str, candidates: Sequence[Candidate]) -> str:

@@ -23,6 +23,7 @@ from medvision.dicom.tables import (
     write_series_csv,
 )
 from medvision.files import make_folder, write_text
+from medvision.guidelines import PatientTable, read_patient_table
 from medvision.inference.case import (
     CANDIDATES,
     COLUMNS,
@@ -31,6 +32,7 @@ from medvision.inference.case import (
     finished_report,
     process_case,
 )
+from medvision.inference.context import keeps_context
 from medvision.inference.operating_point import choose_operating_point
 from medvision.inference.predictor import Predictor
 from medvision.inference.run_record import RunRecord, installed_versions, settings_sha256
@@ -86,7 +88,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     sources: Sequence[Path],
     out: Path,
     *,
-    model: Path,
+    model: Path | Predictor,
     formats: Collection[str] = ("json", "csv", "html"),
     device: str = "auto",
     fp_per_scan: float | None = None,
@@ -97,6 +99,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     series: Collection[str] = (),
     all_series: bool = False,
     index: Path | None = None,
+    patient_data: Path | None = None,
 ) -> InferResult:
     """Find nodules in the chest CTs among the sources and write OUT.
 
@@ -106,8 +109,9 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     Args:
         sources: DICOM files, folders, archives, or one STORE made by ingest.
         out: folder to write.
-        model: model directory.
-        formats: of `json`, `csv` and `html`; `report.json` is always written.
+        model: model directory, or one that is loaded; then `device` is its own.
+        formats: of `json`, `csv`, `html`, `seg`, `labelmap`, `sr`, `sc` and `kos`; `report.json` is always
+            written.
         device: `auto`, `cpu`, `cuda` or `cuda:n`.
         fp_per_scan: operating point by expected false positives a scan.
         threshold: operating point by probability; overrules `fp_per_scan`.
@@ -117,8 +121,10 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         series: Series Instance UIDs to analyse instead of the best of each study.
         all_series: analyse every usable Series.
         index: the header index; None for one in the user's cache.
+        patient_data: table of what guidelines ask of patients (contract "patient_data").
 
     Raises:
+        ContractError: the table of patients breaks its contract.
         OutputError: OUT cannot be written.
         ModelError: the model cannot be read.
         NothingToDoError: no DICOM image among the sources.
@@ -126,8 +132,9 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     """
     record = RunRecord.start(out)
     make_folder(out)
-    predictor = Predictor(model, device)
-    settings = _settings(predictor, formats, fp_per_scan, threshold)
+    patients = read_patient_table(patient_data) if patient_data else PatientTable()
+    predictor = model if isinstance(model, Predictor) else Predictor(model, device)
+    settings = replace(_settings(predictor, formats, fp_per_scan, threshold), patients=patients)
     place = None if _is_one_store(sources) else index or cached_index(out)
     with HeaderIndex(place, trusted=resume) as known:
         found, problems = _find(sources, min_slices, known)
@@ -176,6 +183,8 @@ class _Ready:
 def _prepare(source: ScanSource, out: Path, settings: CaseSettings, *, resume: bool) -> _Ready:
     """Read a scan, except where the report of an earlier run is still right."""
     report = finished_report(out / source.name, settings) if resume else None
+    if report is not None and not keeps_context(report, source, settings.patients):
+        report = None
     if report is not None:
         fingerprint = source.fingerprint()
         if fingerprint.input_sha256 == report.lineage.input_sha256:
@@ -256,7 +265,8 @@ def _analyse(
 ) -> Report:
     if ready.scan is None:
         raise ValueError("neither a report nor a scan")
-    report, stages = process_case(ready.scan, folder, predictor, settings)
+    image = ready.fingerprint.files[0].path if ready.fingerprint.files else None
+    report, stages = process_case(ready.scan, folder, predictor, settings, image)
     _add(progress.stages, stages)
     return report
 

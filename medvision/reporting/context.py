@@ -13,6 +13,9 @@ from medvision.reporting.context_records import (
 )
 from medvision.reporting.report import FindingRecord, Report
 
+UNSEEN = frozenset({"lung coverage", "missing slices"})
+"""Quality checks that tell of lung that is not on the scan."""
+
 
 def with_context(report: Report, patient: Patient) -> Report:
     """The report with categories, cancer risks and suggestions for the examination.
@@ -23,7 +26,10 @@ def with_context(report: Report, patient: Patient) -> Report:
         report: with findings, and their comparison with an earlier examination where there is one.
         patient: what is known.
     """
-    context = assess([nodule_of(finding) for finding in report.findings], patient)
+    incomplete = [
+        check.message for check in report.quality.checks if check.verdict != "ok" and check.name in UNSEEN
+    ]
+    context = assess([nodule_of(finding) for finding in report.findings], patient, incomplete)
     findings = tuple(
         finding.model_copy(
             update={
