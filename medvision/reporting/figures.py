@@ -7,18 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medvision.measurement.nodule import NoduleMask
 from medvision.reporting.keyimages import (
     LETTERS,
     LUNG,
     SOFT_TISSUE,
     Plane,
+    Planes,
     Window,
     data_uri,
     evidence_uri,
     plane_image,
 )
+from medvision.reporting.outlines import outlines
 from medvision.reporting.overview import Overview, chest_overview
 from medvision.reporting.report import FindingRecord, Report
+from medvision.reporting.slices import Slices, slices_around
 from medvision.volumes import Explanation, HeatMap, LungMask, Scan
 
 IMAGE_PX = 288
@@ -34,6 +38,8 @@ SIDE_OF_DIAMETER, MIN_SIDE_MM, MAX_SIDE_MM = 4.0, 70.0, 160.0
 MARK_GAP_MM, MIN_MARK_MM = 3.0, 8.0
 """Space between the nodule and its corner marks; half width of the smallest mark."""
 SCALE_BARS_MM = (10, 20, 50)
+OUTLINE_PX = 144
+"""Outlines are found on a grid as coarse as the scan's: a finer one only makes longer paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +57,44 @@ class KeyImage:
 
     Attributes:
         uri: the picture.
-        title: such as "axial, lung window".
+        plane: axial, coronal or sagittal.
+        window: its name.
         letters: what lies left, right, above, below.
         size_px: width and height.
         mark_px: left (and top) of the square mark; the nodule is in the middle.
         scale_mm: length of the scale bar.
         scale_px: the same in pixels.
+        outline: path around the nodule; empty where it is not known.
         evidence: laid over it on demand; None where there is none.
     """
 
     uri: str
-    title: str
+    plane: Plane
+    window: str
     letters: tuple[str, str, str, str]
     size_px: int
     mark_px: float
     scale_mm: int
     scale_px: float
+    outline: str = ""
     evidence: Overlay | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is drawn of one finding.
+
+    Attributes:
+        finding: the record.
+        images: its key images, the first one axial in the lung window.
+        slices: to be scrolled in place of the first one; None where there are none.
+        slice_outlines: one path a slice.
+    """
+
+    finding: FindingRecord
+    images: tuple[KeyImage, ...]
+    slices: Slices | None
+    slice_outlines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,28 +120,62 @@ class OverviewFigure:
     with_lungs: bool
 
 
+def draw_card(
+    scan: Scan,
+    finding: FindingRecord,
+    explanation: Explanation | None = None,
+    mask: NoduleMask | None = None,
+) -> Card:
+    """All pictures of one finding."""
+    side_mm = _side_mm(finding)
+    slices = slices_around(scan, finding.center_lps_mm, side_mm, finding.long_axis_mm)
+    paths: tuple[str, ...] = ()
+    if slices is not None and mask is not None:
+        paths = outlines(mask, slices.planes, IMAGE_PX)[slices.first : slices.first + slices.count]
+    return Card(finding, key_images(scan, finding, explanation, mask), slices, paths)
+
+
+def _side_mm(finding: FindingRecord) -> float:
+    return float(np.clip(SIDE_OF_DIAMETER * finding.long_axis_mm, MIN_SIDE_MM, MAX_SIDE_MM))
+
+
 def key_images(
-    scan: Scan, finding: FindingRecord, explanation: Explanation | None = None
+    scan: Scan,
+    finding: FindingRecord,
+    explanation: Explanation | None = None,
+    mask: NoduleMask | None = None,
 ) -> tuple[KeyImage, ...]:
     """The four views of one finding; the evidence lies over those in the lung window."""
-    side_mm = float(np.clip(SIDE_OF_DIAMETER * finding.long_axis_mm, MIN_SIDE_MM, MAX_SIDE_MM))
+    side_mm = _side_mm(finding)
     half_mm = max(MIN_MARK_MM, finding.long_axis_mm / 2 + MARK_GAP_MM)
     scale_mm = max(length for length in SCALE_BARS_MM if length <= max(10, side_mm / 4))
     px_per_mm = IMAGE_PX / side_mm
     overlays = _overlays(explanation, px_per_mm)
+    paths = _outlines(finding, mask, side_mm)
     return tuple(
         KeyImage(
             uri=data_uri(plane_image(scan.volume, plane, finding.center_lps_mm, side_mm, IMAGE_PX, window)),
-            title=f"{plane}, {window.name} window",
+            plane=plane,
+            window=window.name,
             letters=LETTERS[plane],
             size_px=IMAGE_PX,
             mark_px=round(IMAGE_PX / 2 - half_mm * px_per_mm, 1),
             scale_mm=scale_mm,
             scale_px=round(scale_mm * px_per_mm, 1),
+            outline=paths.get(plane, ""),
             evidence=overlays.get(plane) if window is LUNG else None,
         )
         for plane, window in VIEWS
     )
+
+
+def _outlines(finding: FindingRecord, mask: NoduleMask | None, side_mm: float) -> dict[str, str]:
+    if mask is None:
+        return {}
+    return {
+        plane: outlines(mask, Planes(plane, finding.center_lps_mm, side_mm, OUTLINE_PX), IMAGE_PX)[0]
+        for plane in EVIDENCE_PLANES
+    }
 
 
 def _overlays(explanation: Explanation | None, px_per_mm: float) -> dict[str, Overlay]:

@@ -35,7 +35,7 @@ LETTERS: dict[Plane, tuple[str, str, str, str]] = {
 }
 """What lies left, right, above and below."""
 QUALITY, EFFORT = 80, 2
-"""Of WebP: noise of a CT survives, a 288-pixel image takes about 6 kB; more effort takes twice the time for 6 %."""
+"""Of WebP: noise of a CT survives, a 288-pixel image takes about 6 kB; more effort doubles the time."""
 BEYOND_HU = -3000.0
 """Black in every window."""
 
@@ -123,6 +123,62 @@ def resample_planes(
     """
     to_index = np.linalg.inv(affine) @ planes.affine
     shape = (planes.count, planes.size_px, planes.size_px)
+    along = np.argmax(np.abs(to_index[:3, :3]), axis=0)
+    upright = np.zeros((3, 3))
+    upright[along, range(3)] = to_index[along, range(3)]
+    if np.allclose(upright, to_index[:3, :3], atol=1e-6):
+        return _upright(array, along, [to_index[axis, [i, 3]] for i, axis in enumerate(along)], shape, beyond)
+    return _oblique(array, to_index, shape, beyond)
+
+
+def _upright(
+    array: NDArray[np.generic],
+    along: NDArray[np.intp],
+    lines: list[NDArray[np.float64]],
+    shape: tuple[int, int, int],
+    beyond: float,
+) -> NDArray[np.float32]:
+    """Interpolate one axis after the other: as exact as all at once, and ten times as fast.
+
+    Args:
+        array: slice, row, column order.
+        along: of each axis of the result the array's axis.
+        lines: step and start of each axis, in the array's indices.
+        shape: of the result.
+        beyond: value outside the array.
+    """
+    turned = array.transpose(along)
+    places = [start + step * np.arange(count) for (step, start), count in zip(lines, shape, strict=True)]
+    box = [_reach(axis, size) for axis, size in zip(places, turned.shape, strict=True)]
+    values = turned[tuple(box)].astype(np.float32)
+    for axis, part in enumerate(box):
+        values = _interpolate(values, axis, places[axis] - part.start)
+    for axis, size in enumerate(turned.shape):
+        off = (places[axis] < -0.5) | (places[axis] > size - 0.5)
+        np.moveaxis(values, axis, 0)[off] = beyond
+    return values
+
+
+def _reach(places: NDArray[np.float64], size: int) -> slice:
+    """The part of an axis that is looked at, at least one index of it."""
+    low, high = np.clip([np.floor(places.min()), np.ceil(places.max())], 0, size - 1).astype(int)
+    return slice(int(low), int(high) + 1)
+
+
+def _interpolate(values: NDArray[np.float32], axis: int, places: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Linear interpolation along one axis; beyond its ends the outermost value holds."""
+    last = values.shape[axis] - 1
+    low = np.clip(np.floor(places), 0, last).astype(int)
+    weight = (
+        np.clip(places - low, 0, 1).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(3)])
+    )
+    below = values.take(low, axis)
+    return np.asarray(below + weight * (values.take(np.minimum(low + 1, last), axis) - below))
+
+
+def _oblique(
+    array: NDArray[np.generic], to_index: Affine, shape: tuple[int, int, int], beyond: float
+) -> NDArray[np.float32]:
     corners = to_index[:3, :3] @ _corners(shape) + to_index[:3, 3:]
     low = np.clip(np.floor(corners.min(axis=1)).astype(int), 0, np.array(array.shape) - 1)
     high = np.clip(np.ceil(corners.max(axis=1)).astype(int) + 1, low + 1, array.shape)

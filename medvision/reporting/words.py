@@ -3,121 +3,343 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
 
 from medvision.findings import Density
-from medvision.reporting.report import FindingRecord, OperatingPoint, Report, SeriesRecord
+from medvision.reporting.languages.catalogue import THIN, Language, language, mark
+from medvision.reporting.report import CheckRecord, FindingRecord, OperatingPoint, Report, SeriesRecord
 from medvision.volumes import Verdict
 
+NO_BREAK, DASH = "\u00a0", "–"
 DENSITY: dict[Density, str] = {
-    "solid": "solid",
-    "part_solid": "part-solid",
-    "ground_glass": "ground-glass",
-    "calcified": "calcified",
+    "solid": mark("solid"),
+    "part_solid": mark("part-solid"),
+    "ground_glass": mark("ground-glass"),
+    "calcified": mark("calcified"),
 }
-RESULT = {"ok": "passed", "warn": "to mind", "reject": "not passed"}
-SEX = {"M": "male", "F": "female", "O": "other"}
-QUALITY = {"ok": "good", "warn": "usable with care", "reject": "not fit for analysis"}
-THIN, NO_BREAK, DASH = "\u202f", "\u00a0", "–"
+TITLE: dict[Density, str] = {
+    "solid": mark("Solid finding, %(size)s"),
+    "part_solid": mark("Part-solid finding, %(size)s"),
+    "ground_glass": mark("Ground-glass finding, %(size)s"),
+    "calcified": mark("Calcified finding, %(size)s"),
+}
+RESULT: dict[Verdict, str] = {"ok": mark("passed"), "warn": mark("to mind"), "reject": mark("not passed")}
+SEX = {"M": mark("male"), "F": mark("female"), "O": mark("other")}
+QUALITY: dict[Verdict, str] = {
+    "ok": mark("good"),
+    "warn": mark("usable with care"),
+    "reject": mark("not fit for analysis"),
+}
+LOBES = {
+    "right_upper": mark("right upper lobe"),
+    "right_middle": mark("right middle lobe"),
+    "right_lower": mark("right lower lobe"),
+    "left_upper": mark("left upper lobe"),
+    "left_lower": mark("left lower lobe"),
+}
+CALCIFICATION = {
+    "diffuse": mark("diffuse calcification"),
+    "central": mark("central calcification"),
+    "laminated": mark("laminated calcification"),
+    "popcorn": mark("popcorn calcification"),
+    "eccentric": mark("eccentric calcification"),
+    "punctate": mark("punctate calcification"),
+}
+ATTACHMENT = {
+    "pleural": mark("touches the pleura"),
+    "vascular": mark("touches a vessel"),
+    "fissural": mark("touches a fissure"),
+}
+LIKELIHOOD: tuple[tuple[float, str], ...] = (
+    (0.9, mark("very likely a nodule")),
+    (0.75, mark("likely a nodule")),
+    (0.5, mark("possibly a nodule")),
+    (0.25, mark("less likely a nodule")),
+    (0.0, mark("unlikely to be a nodule")),
+)
+"""From which probability on; levels as in Panicek and Hricak, AJR 2016;206:2-3."""
 
 
-def percent(probability: float | None) -> str:
-    """0.934 → 93 %; never 0 % or 100 %, which no model can know."""
-    if probability is None:
-        return DASH
-    if probability > 0.99:
-        return f">{THIN}99{THIN}%"
-    if probability < 0.01:
-        return f"<{THIN}1{THIN}%"
-    return f"{round(100 * probability)}{THIN}%"
+VIEWS = {
+    ("axial", "lung"): mark("Axial, lung window"),
+    ("axial", "soft tissue"): mark("Axial, soft tissue window"),
+    ("coronal", "lung"): mark("Coronal, lung window"),
+    ("sagittal", "lung"): mark("Sagittal, lung window"),
+}
 
 
-def millimetres(value: float | None, digits: int = 1) -> str:
-    """12.34 → 12.3 mm."""
-    return DASH if value is None else f"{value:.{digits}f}{NO_BREAK}mm"
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One figure of a finding: its name, its value, and what belongs to it, such as limits."""
+
+    name: str
+    value: str
+    note: str = ""
 
 
-def volume(value_mm3: float) -> str:
-    """Volume in mm³, three significant digits: 5,540 mm³."""
-    digits = max(0, 2 - len(str(int(value_mm3))) + 1)
-    rounded = float(f"{value_mm3:.3g}")
-    return f"{rounded:,.{digits}f}{NO_BREAK}mm³"
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a page in one language says the values of a report."""
+
+    language: Language
+
+    def text(self, message: str, **values: object) -> str:
+        """A text of the catalogue with its values filled in."""
+        return self.language.text(message, **values)
+
+    def said(self, text: str) -> str | Markup:
+        """A sentence of the report; marked as English where the catalogue does not know it."""
+        known = self.language.said(text)
+        return Markup('<span lang="en">{}</span>').format(text) if known is None else known
+
+    def _plain(self, text: str) -> str:
+        return self.language.said(text) or text
+
+    def percent(self, probability: float | None) -> str:
+        """0.934 → 93 %; never 0 % or 100 %, which no model can know."""
+        if probability is None:
+            return DASH
+        if probability > 0.99:
+            return f">{THIN}99{self._percent_sign}"
+        if probability < 0.01:
+            return f"<{THIN}1{self._percent_sign}"
+        return f"{round(100 * probability)}{self._percent_sign}"
+
+    def percents(self, lower: float, upper: float) -> str:
+        """Two limits: 59 to 94 %."""
+        low, high = (min(99, max(1, round(100 * limit))) for limit in (lower, upper))
+        if low == high:
+            return self.percent(lower)
+        return self.text("%(low)s to %(high)s", low=low, high=f"{high}{self._percent_sign}")
+
+    @property
+    def _percent_sign(self) -> str:
+        return "%" if self.language.code == "zh" else f"{THIN}%"
+
+    def likelihood(self, probability: float) -> str:
+        """The same in words."""
+        return self.text(next(words for limit, words in LIKELIHOOD if probability >= limit))
+
+    def millimetres(self, value: float | None, digits: int = 1) -> str:
+        """12.34 → 12.3 mm."""
+        return DASH if value is None else f"{self.language.number(value, digits)}{NO_BREAK}mm"
+
+    def volume(self, value_mm3: float) -> str:
+        """Volume in mm³, three significant digits: 5,540 mm³."""
+        return f"{self._three_digits(value_mm3)}{NO_BREAK}mm³"
+
+    def _three_digits(self, value: float) -> str:
+        digits = max(0, 2 - len(str(int(value))) + 1)
+        return self.language.number(float(f"{value:.3g}"), digits)
+
+    def volume_limits(self, finding: FindingRecord) -> str:
+        """The measurement's own 95 % limits; empty where there are none."""
+        lower, upper = finding.volume_lower_mm3, finding.volume_upper_mm3
+        if lower is None or upper is None:
+            return ""
+        return self.text("%(low)s to %(high)s", low=self._three_digits(lower), high=self._three_digits(upper))
+
+    def hounsfield(self, value: float) -> str:
+        """HU with a real minus sign."""
+        return f"{self.language.number(value)}{NO_BREAK}HU"
+
+    def slice_words(self, finding: FindingRecord) -> str:
+        """The slice as the reader's viewer shows it."""
+        if finding.slice_number is None:
+            return self.text("slice at index %(number)s (numbers absent)", number=finding.index_vox[0])
+        return self.text("slice\u00a0%(number)s", number=finding.slice_number)
+
+    def position(self, finding: FindingRecord) -> str:
+        """Side and zone, lobe, slice, distance to the pleura."""
+        parts = [self._plain(finding.location)]
+        if finding.lobe is not None:
+            parts.append(self.text("%(lobe)s (estimated)", lobe=self.text(LOBES[finding.lobe])))
+        parts.append(self.slice_words(finding))
+        distance_mm = finding.distance_to_pleura_mm
+        if distance_mm is not None and distance_mm >= 0.5:
+            parts.append(self.text("%(distance)s\u00a0mm from the pleura", distance=f"{distance_mm:.0f}"))
+        elif distance_mm is not None and " outside the " not in finding.location:
+            parts.append(self.text("at the pleura"))
+        return ", ".join(parts)
+
+    def title(self, finding: FindingRecord) -> str:
+        """What it is: density and size, or only about how large where that is not to be trusted."""
+        if not finding.reliable:
+            return self.text("Finding of about %(size)s", size=self.size(finding))
+        return self.text(TITLE[finding.density], size=self.size(finding))
+
+    def density(self, finding: FindingRecord) -> str:
+        """Density type in one word."""
+        return self.text(DENSITY[finding.density])
+
+    def view(self, plane: str, window: str) -> str:
+        """Plane and window of a key image."""
+        return self.text(VIEWS[plane, window])
+
+    def result(self, verdict: Verdict) -> str:
+        """Of one check."""
+        return self.text(RESULT[verdict])
+
+    def warning(self, check: CheckRecord) -> Markup:
+        """What a check warns about."""
+        if check.message:
+            return self.sentence(check.message)
+        name, value, limit = (self._plain(part) for part in (check.name, check.value, check.limit))
+        text = self.text("%(name)s: %(value)s, expected: %(limit)s", name=name, value=value, limit=limit)
+        return escape(f"{text[:1].upper()}{text[1:]}.")
+
+    def facts(self, finding: FindingRecord) -> list[Fact]:
+        """What was measured; sizes only roughly where the measurement is not to be trusted."""
+        return [*self._sizes(finding), *self._tissue(finding), *self._rest(finding)]
+
+    def _sizes(self, finding: FindingRecord) -> list[Fact]:
+        if not finding.reliable:
+            return [Fact(self.text("Size, roughly"), self.size(finding))]
+        facts = [
+            Fact(self.text("Long × short axis"), self.size(finding)),
+            Fact(self.text("Mean diameter"), self.millimetres(finding.mean_diameter_mm)),
+            Fact(self.text("Volume"), self.volume(finding.volume_mm3), self.volume_limits(finding)),
+        ]
+        if finding.solid_core_mean_diameter_mm is not None:
+            core = self.millimetres(finding.solid_core_mean_diameter_mm)
+            facts.append(Fact(self.text("Solid component, mean diameter"), core))
+        return facts
+
+    def _tissue(self, finding: FindingRecord) -> list[Fact]:
+        mean = self.text("mean %(value)s", value=self.hounsfield(finding.mean_hu))
+        facts = [Fact(self.text("Density"), f"{self.density(finding)}, {mean}")]
+        if finding.reliable and finding.calcification not in (None, "none"):
+            facts.append(Fact(self.text("Calcification"), self.text(CALCIFICATION[finding.calcification])))
+        if finding.reliable and finding.attachment not in (None, "none"):
+            facts.append(Fact(self.text("Surroundings"), self.text(ATTACHMENT[finding.attachment])))
+        return facts + self._margin(finding)
+
+    def _margin(self, finding: FindingRecord) -> list[Fact]:
+        """Shares of the border, as measured: no word such as "spiculated" is derived from them here."""
+        named = (
+            (self.text("Spiculation"), finding.spiculation),
+            (self.text("Lobulation"), finding.lobulation),
+        )
+        if not finding.reliable:
+            return []
+        return [Fact(name, self.language.number(share, 2)) for name, share in named if share is not None]
+
+    def _rest(self, finding: FindingRecord) -> list[Fact]:
+        facts = []
+        if finding.malignancy_probability is not None:
+            name = self.text("Malignancy, a model’s estimate")
+            facts.append(Fact(name, self.percent(finding.malignancy_probability)))
+        return [*facts, Fact(self.text("Centre, LPS"), self.point(finding.center_lps_mm))]
+
+    def point(self, center_mm: tuple[float, float, float]) -> str:
+        """Coordinates with real minus signs."""
+        return "; ".join(self.language.number(value, 1) for value in center_mm) + f"{NO_BREAK}mm"
+
+    def scanned(self, series: SeriesRecord) -> str:
+        """What was scanned, and how, in one line."""
+        slices, rows, columns = series.shape
+        spacing = self.language.local(" × ".join(f"{value:.4g}" for value in reversed(series.spacing_mm)))
+        parts = [
+            " ".join(part for part in (series.manufacturer, series.manufacturer_model_name) if part),
+            self.text("kernel %(name)s", name=series.convolution_kernel) if series.convolution_kernel else "",
+            f"{series.kvp:g}{NO_BREAK}kV" if series.kvp else "",
+            self.text("%(number)s slices of %(matrix)s", number=slices, matrix=f"{columns} × {rows}"),
+            f"{spacing}{NO_BREAK}mm",
+        ]
+        return " · ".join(part for part in parts if part)
+
+    def patient(self, series: SeriesRecord) -> str:
+        """Sex, age and date of the study, as far as known."""
+        age = series.patient_age or ""
+        if re.fullmatch(r"[0-9]{3}Y", age):
+            age = self.text("%(number)s years", number=int(age[:3]))
+        sex = SEX.get(series.patient_sex or "")
+        known = ", ".join(part for part in (self.text(sex) if sex else "", age) if part)
+        day = self.language.day(series.study_date) if series.study_date else self.text("no study date")
+        return " · ".join(part for part in (known, day) if part)
+
+    def size(self, finding: FindingRecord) -> str:
+        """Long × short axis, or one figure where the measurement is not to be trusted."""
+        if not finding.reliable:
+            return self.millimetres(finding.mean_diameter_mm, 0)
+        long_axis, short_axis = (
+            self.language.number(axis, 1) for axis in (finding.long_axis_mm, finding.short_axis_mm)
+        )
+        return f"{long_axis} × {short_axis}{NO_BREAK}mm"
+
+    def headline(self, report: Report, first: FindingRecord | None) -> str:
+        """The result in one line; `first` is the most urgent finding."""
+        if report.quality.verdict == "reject":
+            return self.text("This scan was not analysed: it is not fit for it.")
+        if first is None:
+            return self.text("No finding above the operating point.")
+        return self.language.plural(
+            "%(number)s finding: %(what)s, %(where)s.",
+            "%(number)s findings; the most urgent: %(what)s, %(where)s.",
+            len(report.findings),
+            what=self._brief(first),
+            where=self._plain(first.location),
+        )
+
+    def _brief(self, finding: FindingRecord) -> str:
+        if not finding.reliable:
+            return self.text("about %(size)s", size=self.size(finding))
+        return f"{self.density(finding)}, {self.size(finding)}"
+
+    def quality(self, verdict: Verdict, checks: int) -> str:
+        """The scan's quality in words."""
+        if verdict != "ok" or checks == 0:
+            return self.text(QUALITY[verdict])
+        return self.language.plural(
+            "good, the only check passed", "good, all %(number)s checks passed", checks
+        )
+
+    def sentence(self, text: str) -> Markup:
+        """Of the report, beginning with a capital letter and ending with a full stop."""
+        said = self.language.said(text)
+        stop = "。" if self.language.code == "zh" and said is not None else "."
+        whole = said if said is not None else text
+        whole = f"{whole[:1].upper()}{whole[1:].rstrip('.。')}"
+        whole = whole if whole.endswith(("?", "？", "!")) else whole + stop
+        return escape(whole) if said is not None else Markup('<span lang="en">{}</span>').format(whole)
+
+    def operating(self, point: OperatingPoint) -> str:
+        """What the threshold means: what to expect of this setting, and on what that rests."""
+        sentences = [
+            self.text(
+                "Reported is what reaches a probability of %(share)s.", share=self.percent(point.threshold)
+            )
+        ]
+        if point.fp_per_scan is not None:
+            sentences.append(
+                self.language.plural(
+                    "At this setting expect about %(rate)s false mark a scan.",
+                    "At this setting expect about %(rate)s false marks a scan.",
+                    point.fp_per_scan,
+                    rate=self.language.local(f"{point.fp_per_scan:.2g}"),
+                )
+            )
+        if point.sensitivity is not None:
+            sentences.append(self._sensitivity(point))
+        if point.words:
+            sentences.append(self._plain(point.words))
+        return ("" if self.language.code == "zh" else " ").join(sentences)
+
+    def _sensitivity(self, point: OperatingPoint) -> str:
+        share = self.percent(point.sensitivity)
+        if point.sensitivity_lower is None or point.sensitivity_upper is None:
+            return self.text("About %(share)s of the nodules were found.", share=share)
+        limits = self.percents(point.sensitivity_lower, point.sensitivity_upper)
+        return self.text(
+            "About %(share)s of the nodules were found (95%% interval %(limits)s).",
+            share=share,
+            limits=limits,
+        )
 
 
-def hounsfield(value: float) -> str:
-    """HU with a real minus sign."""
-    return f"{value:.0f}{NO_BREAK}HU".replace("-", "−")
-
-
-def slice_words(finding: FindingRecord) -> str:
-    """The slice as the reader's viewer shows it."""
-    if finding.slice_number is None:
-        return f"slice at index {finding.index_vox[0]} (numbers absent)"
-    return f"slice{NO_BREAK}{finding.slice_number}"
-
-
-def position(finding: FindingRecord) -> str:
-    """Side and zone, slice, distance to the pleura."""
-    parts = [finding.location, slice_words(finding)]
-    distance_mm = finding.distance_to_pleura_mm
-    if distance_mm is not None and distance_mm >= 0.5:
-        parts.append(f"{distance_mm:.0f}{NO_BREAK}mm from the pleura")
-    elif distance_mm is not None and " outside the " not in finding.location:
-        parts.append("at the pleura")
-    return ", ".join(parts)
-
-
-def title(finding: FindingRecord) -> str:
-    """What it is: density and size, or only about how large where the measurement is not to be trusted."""
-    if not finding.reliable:
-        return f"Finding of about {size(finding)}"
-    return f"{DENSITY[finding.density].capitalize()} finding, {size(finding)}"
-
-
-def point(center_mm: tuple[float, float, float]) -> str:
-    """Coordinates with real minus signs."""
-    return ", ".join(f"{value:.1f}" for value in center_mm).replace("-", "−") + f"{NO_BREAK}mm"
-
-
-def scanned(series: SeriesRecord) -> str:
-    """What was scanned, and how, in one line."""
-    slices, rows, columns = series.shape
-    spacing = " × ".join(f"{value:.4g}" for value in reversed(series.spacing_mm))
-    parts = [
-        " ".join(part for part in (series.manufacturer, series.manufacturer_model_name) if part),
-        f"kernel {series.convolution_kernel}" if series.convolution_kernel else "",
-        f"{series.kvp:g}{NO_BREAK}kV" if series.kvp else "",
-        f"{slices} slices of {columns} × {rows}",
-        f"{spacing}{NO_BREAK}mm",
-    ]
-    return " · ".join(part for part in parts if part)
-
-
-def patient(series: SeriesRecord) -> str:
-    """Sex, age and date of the study, as far as known."""
-    age = series.patient_age or ""
-    years = f"{int(age[:3])} years" if re.fullmatch(r"[0-9]{3}Y", age) else age
-    parts = [SEX.get(series.patient_sex or "", ""), years]
-    known = ", ".join(part for part in parts if part)
-    return " · ".join(part for part in (known, series.study_date or "no study date") if part)
-
-
-def size(finding: FindingRecord) -> str:
-    """Long × short axis, or one figure where the measurement is not to be trusted."""
-    if not finding.reliable:
-        return f"{finding.mean_diameter_mm:.0f}{NO_BREAK}mm"
-    return f"{finding.long_axis_mm:.1f} × {finding.short_axis_mm:.1f}{NO_BREAK}mm"
-
-
-def headline(report: Report) -> str:
-    """The result in one line."""
-    count = len(report.findings)
-    if report.quality.verdict == "reject":
-        return "This scan was not analysed: it is not fit for it."
-    if count == 0:
-        return "No finding above the operating point."
-    first = report.findings[0]
-    what = f"{title(first)[0].lower()}{title(first)[1:]}, {first.location}"
-    return f"One {what}." if count == 1 else f"{count} findings; the most probable: {what}."
+ENGLISH = Words(language("en"))
 
 
 def category(report: Report) -> str:
@@ -127,25 +349,3 @@ def category(report: Report) -> str:
     largest = max(report.findings, key=lambda finding: (finding.reliable, finding.mean_diameter_mm))
     what = DENSITY[largest.density] if largest.reliable else "about"
     return f"{what} {largest.mean_diameter_mm:.0f} mm"
-
-
-def quality(verdict: Verdict, checks: int) -> str:
-    """The scan's quality in words."""
-    if verdict != "ok" or checks == 0:
-        return QUALITY[verdict]
-    return f"{QUALITY[verdict]}, {'the only check' if checks == 1 else f'all {checks} checks'} passed"
-
-
-def sentence(text: str) -> str:
-    """Begins with a capital letter and ends with a full stop."""
-    return text[:1].upper() + text[1:].rstrip(".") + "."
-
-
-def operating_words(point: OperatingPoint) -> str:
-    """What the threshold means."""
-    sentences = [f"Reported is what reaches a probability of {percent(point.threshold)}."]
-    if point.fp_per_scan is not None:
-        sentences.append(f"False findings to be expected a scan: about {point.fp_per_scan:.2g}.")
-    if point.sensitivity is not None:
-        sentences.append(f"Share of nodules expected to be found: about {percent(point.sensitivity)}.")
-    return " ".join([*sentences, point.words]).strip()

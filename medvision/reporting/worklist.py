@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from medvision.files import make_folder, write_text
-from medvision.reporting import words
 from medvision.reporting.html import render
 from medvision.reporting.report import Report
 from medvision.reporting.tables import csv_text
+from medvision.reporting.words import DASH, category
 
 WorklistVerdict = Literal["ok", "warn", "reject", "failed", "skipped"]
 
@@ -65,7 +65,7 @@ def row_from_report(report: Report, *, page: str = "report.html") -> WorklistRow
         verdict=report.quality.verdict,
         findings=len(report.findings),
         highest_probability=report.findings[0].probability if report.findings else None,
-        category=words.category(report),
+        category=category(report),
         reason="; ".join(messages),
         link=f"{series.name}/{page}",
     )
@@ -97,7 +97,7 @@ def row_from_failure(
         verdict=verdict,
         findings=None,
         highest_probability=None,
-        category=words.DASH,
+        category=DASH,
         reason=reason,
         link="",
     )

@@ -125,7 +125,7 @@ def test_table_reads_back(cells):
 
 @given(st.floats(0, 1))
 def test_nothing_is_certain(probability):
-    assert words.percent(probability) not in ("0\u202f%", "100\u202f%")
+    assert words.ENGLISH.percent(probability) not in ("0\u202f%", "100\u202f%")
 
 
 @pytest.mark.parametrize(
@@ -133,12 +133,12 @@ def test_nothing_is_certain(probability):
     [(5543.2, "5,540\u00a0mm³"), (113.1, "113\u00a0mm³"), (14.24, "14.2\u00a0mm³"), (0, "0.00\u00a0mm³")],
 )
 def test_volume_has_three_digits(value, text):
-    assert words.volume(value) == text
+    assert words.ENGLISH.volume(value) == text
 
 
 def test_operating_point_in_words():
     assert (
-        words.operating_words(OperatingPoint(threshold=0.5))
+        words.ENGLISH.operating(OperatingPoint(threshold=0.5))
         == "Reported is what reaches a probability of 50\u202f%."
     )
 
