@@ -66,7 +66,7 @@ class PatchModelConfig(Settings):
 class PatchTrainingConfig(OptimiserConfig):
     """How the network learns; what an optimiser needs is of no meaning where the encoder is frozen."""
 
-    train: Literal["frozen", "top", "norm", "bias", "lora", "all"] = "frozen"
+    train: Literal["frozen", "top", "norm", "bias", "lora", "adapter", "all"] = "frozen"
     """`frozen`: a ridge probe on features of the encoder. Else which of its weights are fine-tuned beside the
     head: the last stage (`top`), normalisations, biases, low-rank additions (`lora`) or `all`."""
 

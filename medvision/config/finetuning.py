@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from medvision.config.base import Settings
 
-Trainable = Literal["head", "top", "norm", "bias", "lora", "all"]
+Trainable = Literal["head", "top", "norm", "bias", "lora", "adapter", "all"]
 """Which weights learn beside the head: none, the last stage, those of the normalisations (with their running
-statistics), the biases (BitFit), low-rank additions to every convolution (LoRA), or all."""
+statistics), the biases (BitFit), low-rank additions to every convolution (LoRA), a small bottleneck after
+every stage (adapters), or all."""
 
 
 class OptimiserConfig(Settings):
@@ -18,6 +19,9 @@ class OptimiserConfig(Settings):
 
     lora_rank: int = Field(default=4, ge=1, le=64)
     """Rank of the additions where `train` is `lora`."""
+
+    adapter_width: int = Field(default=16, ge=1, le=256)
+    """Channels of the bottlenecks where `train` is `adapter`."""
 
     epochs: int = Field(default=50, ge=1)
     """Most passes over the training pictures."""
@@ -28,11 +32,27 @@ class OptimiserConfig(Settings):
     batch_size: int = Field(default=32, ge=2)
     """Pictures a step."""
 
-    learning_rate: float = Field(default=1e-4, gt=0)
-    """Of Adam, for the head."""
+    learning_rate: Annotated[float, Field(gt=0)] | Literal["auto"] = 1e-4
+    """Of Adam, for the head; `auto`: found by raising it until the loss rises (Smith, WACV 2017)."""
 
     backbone_rate: float = Field(default=1.0, gt=0, le=1)
     """Learning rate of the pretrained weights as a part of the head's."""
+
+    stage_decay: float = Field(default=1.0, gt=0, le=1)
+    """Each stage learns this much slower than the one above it (discriminative rates; Howard and Ruder, ACL
+    2018)."""
+
+    unfreeze_every: int = Field(default=0, ge=0)
+    """Epochs after which the next lower stage joins (gradual unfreezing); 0: all at once."""
+
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Of the training's arithmetic; `auto`: bfloat16 where one measured step is quicker by it."""
+
+    checkpointing: bool = False
+    """Compute stages again instead of keeping what they gave: less memory, a third more time."""
+
+    compile: bool = False
+    """Let torch.compile translate the network first; a CPU needs a C++ compiler for it."""
 
     l2: float = Field(default=1e-3, ge=0)
     """Weight of the L2 penalty on the head."""
@@ -66,7 +86,7 @@ class FineTuningConfig(OptimiserConfig):
     """Fine-tuning of pictures."""
 
     train: Trainable = "all"
-    """Which weights learn: `head`, `top` (and the last stage), `norm`, `bias`, `lora` or `all`."""
+    """Which weights learn: `head`, `top` (and the last stage), `norm`, `bias`, `lora`, `adapter` or `all`."""
 
 
 class AugmentationConfig(Settings):
@@ -86,3 +106,35 @@ class AugmentationConfig(Settings):
 
     flip: bool = True
     """Mirror half of the pictures left to right; volumes along any axis."""
+
+
+class SemiSupervisedConfig(Settings):
+    """Learning from unlabelled patches while fine-tuning (FixMatch)."""
+
+    weight: float = Field(default=0.0, ge=0)
+    """Weight of their loss; 0: they are not used."""
+
+    ratio: int = Field(default=3, ge=1, le=16)
+    """Unlabelled patches a step for each labelled one."""
+
+    threshold: float = Field(default=0.9, gt=0.5, lt=1)
+    """How sure the network must be of a patch before it learns from its own answer."""
+
+    warm_up: int = Field(default=3, ge=0)
+    """Epochs of the labelled patches alone."""
+
+
+class SelfSupervisedConfig(Settings):
+    """A start from unlabelled patches, before any label is seen (SimCLR)."""
+
+    epochs: int = Field(default=0, ge=0)
+    """Passes over the unlabelled patches; 0: none."""
+
+    batch_size: int = Field(default=64, ge=4)
+    """Patches a step; each is to be found among twice as many."""
+
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """Of Adam, for all weights of the encoder."""
+
+    temperature: float = Field(default=0.2, gt=0)
+    """That similarities are divided by."""

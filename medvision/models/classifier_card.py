@@ -28,6 +28,7 @@ class ClassifierCard(Card):
     task: Literal["classify_patches"]
     model: PatchModelConfig
     crop_vox: int | None
+    adapter_width: int = 0
     training: LearntFrom
 
 
@@ -40,5 +41,7 @@ def load_classifier(folder: Path) -> tuple[PatchClassifier, ClassifierCard]:
     card = load_card(folder, ClassifierCard)
     settings = card.model.model_copy(update={"weights": "random"})  # they are in the directory
     network = PatchClassifier.initialised(settings, card.crop_vox)
+    if card.adapter_width:
+        network.encoder.add_adapters(card.adapter_width)
     fill_network(network, folder, card)
     return network.eval(), card

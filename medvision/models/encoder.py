@@ -6,7 +6,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from medvision.models.adapters import Adapter
 from medvision.models.backbones import build_backbone
 from medvision.models.backbones.grey import see_grey
 from medvision.models.backbones.stages import Backbone, Stage, global_average
@@ -29,6 +31,8 @@ class Encoder(nn.Module):
     Attributes:
         n_features: length of the vector.
         is_3d: whether volumes are wanted instead of pictures.
+        adapters: one after each stage, where there are any.
+        checkpointing: in training, stages are computed again for the gradients instead of being remembered.
     """
 
     def __init__(
@@ -51,7 +55,9 @@ class Encoder(nn.Module):
         _drop_head(network)
         if not self.is_3d:
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # quicker on a CPU
-        self._stages = stages
+        self._stages, self._channels = stages, network.channels
+        self.adapters: nn.ModuleList | None = None
+        self.checkpointing = False
         self.n_features = sum(network.channels[-stages:])
 
     def forward(self, images: Tensor) -> Tensor:
@@ -65,26 +71,38 @@ class Encoder(nn.Module):
             (B, n_features).
         """
         features = self.upper(*self.lower(images))
-        return features.view(len(images), -1, self.n_features).mean(dim=1)
+        return features.view(images.shape[0], -1, self.n_features).mean(dim=1)
 
     def lower(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """All stages but the last: (N, C, …) maps of views or volumes, (N, F) averages of earlier ones."""
         x = images
         if not self.is_3d:
             x = self._normalise(images.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-        pooled = [x.new_zeros(len(x), 0)]
-        for stage in self._all_stages()[:-1]:
-            x = stage(x)
+        pooled = [x.new_zeros(x.shape[0], 0)]
+        for number in range(len(self._channels) - 1):
+            x = self._through(number, x)
             pooled.append(global_average(x))
         return x, torch.cat(pooled[max(1, len(pooled) - self._stages + 1) :] or pooled[:1], dim=1)
 
     def upper(self, maps: Tensor, pooled: Tensor) -> Tensor:
         """The last stage of what `lower` gives: (N, n_features)."""
-        return torch.cat([pooled, global_average(self._all_stages()[-1](maps))], dim=1)
+        last = self._through(len(self._channels) - 1, maps)
+        return torch.cat([pooled, global_average(last)], dim=1)
 
-    def _all_stages(self) -> tuple[Stage, ...]:
+    def add_adapters(self, width: int) -> None:
+        """Give every stage a bottleneck of so many channels, which does nothing at first."""
+        self.adapters = nn.ModuleList(Adapter(channels, width) for channels in self._channels)
+
+    def _through(self, number: int, x: Tensor) -> Tensor:
+        if self.checkpointing and self.training and torch.is_grad_enabled():
+            remembered: Tensor = checkpoint(self._stage, number, x, use_reentrant=False)
+            return remembered
+        return self._stage(number, x)
+
+    def _stage(self, number: int, x: Tensor) -> Tensor:
         stages: tuple[Stage, ...] = self.backbone.stages()  # type: ignore[operator]  # a Backbone, 2D or made 3D
-        return stages
+        maps = stages[number](x)
+        return maps if self.adapters is None else self.adapters[number](maps)
 
 
 class _Normalisation(nn.Module):

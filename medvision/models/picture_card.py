@@ -28,6 +28,7 @@ class PictureCard(Card):
     classes: tuple[str, ...]
     volumes: bool
     colour: bool
+    adapter_width: int = 0
     training: LearntPictures
 
 
@@ -42,5 +43,7 @@ def load_picture_classifier(folder: Path) -> tuple[PictureClassifier, PictureCar
     network = PictureClassifier.initialised(
         settings, len(card.classes), volumes=card.volumes, colour=card.colour
     )
+    if card.adapter_width:
+        network.encoder.add_adapters(card.adapter_width)
     fill_network(network, folder, card)
     return network.eval(), card

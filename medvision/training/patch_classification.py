@@ -164,6 +164,7 @@ def _card(
         licence=licence_of(config.model.backbone, config.model.weights),
         model=config.model,
         crop_vox=config.data.crop_vox,
+        adapter_width=config.training.adapter_width if config.training.train == "adapter" else 0,
         training=_learnt_from(config, found, run_id),
     )
 

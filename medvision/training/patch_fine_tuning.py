@@ -19,7 +19,7 @@ from medvision.datasets.patches import PatchRecord
 from medvision.datasets.splits import folds_by_patient
 from medvision.models.patch_classifier import PatchClassifier
 from medvision.progress import track
-from medvision.training.finetuning.loop import fine_tune, predict_logits
+from medvision.training.finetuning.loop import FitOptions, fine_tune, predict_logits
 from medvision.training.finetuning.network import EncodedClassifier, LastStageClassifier
 from medvision.training.finetuning.pictures import Pictures
 from medvision.training.patch_features import draw_shifts
@@ -124,7 +124,7 @@ def fine_tune_on(
     tuning = settings.fine_tuning()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        fine_tune(network, parts, tuning, None, work, seed=seed, logger=logger)
+        fine_tune(network, parts, tuning, None, work, FitOptions(seed, logger))
     logits = predict_logits(network, parts["val"], settings.batch_size)[:, 0]
     classes = torch.tensor([samples.records[number].target == 1 for number in judging])
     if (line := fit_platt(logits, classes)) is not None:

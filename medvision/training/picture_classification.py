@@ -14,7 +14,7 @@ from medvision.models.picture_card import LearntPictures, PictureCard
 from medvision.models.picture_classifier import PictureClassifier
 from medvision.models.published import licence_of
 from medvision.tracking import Run, start_run
-from medvision.training.finetuning.loop import fine_tune, predict
+from medvision.training.finetuning.loop import FitOptions, fine_tune, predict
 from medvision.training.finetuning.record import Judged, write_record
 from medvision.training.picture_sets import PictureSet, load_folder, load_medmnist
 from medvision.training.result import TrainResult
@@ -69,9 +69,7 @@ def _train(
         config.training,
         config.augmentation,
         work,
-        seed=config.seed,
-        logger=run.lightning_logger(),
-        resume=resume,
+        FitOptions(config.seed, run.lightning_logger(), resume),
     )
     judged = {
         name: _judge(network, pictures, name, config.training.batch_size)
@@ -101,6 +99,7 @@ def _card(config: Config, pictures: PictureSet, metrics: dict[str, float], run_i
         classes=pictures.classes,
         volumes=pictures.volumes,
         colour=pictures.colour,
+        adapter_width=config.training.adapter_width if config.training.train == "adapter" else 0,
         training=LearntPictures(
             training=len(pictures.parts["train"]),
             validation=len(pictures.parts["val"]),

@@ -54,7 +54,7 @@ def test_the_encoder_joins_after_the_head(monkeypatch: pytest.MonkeyPatch, epoch
     monkeypatch.setattr(FineTuning, "trainer", trainer)
     monkeypatch.setattr(FineTuning, "current_epoch", epoch)
     module.on_train_epoch_start()
-    assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([1e-3, rate])
+    assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([1e-3] + [rate] * 4)
 
 
 @pytest.mark.parametrize("dims", ["2.5d", "3d"])

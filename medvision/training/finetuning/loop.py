@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -19,13 +21,39 @@ from torch import Tensor
 from medvision.config.finetuning import AugmentationConfig, FineTuningConfig
 from medvision.models.lora import merge_low_rank
 from medvision.training.epoch_progress import EpochProgress
+from medvision.training.finetuning.arithmetic import lightning_precision
+from medvision.training.finetuning.consistency import Consistency
 from medvision.training.finetuning.module import MONITOR, FineTuning
 from medvision.training.finetuning.network import Network
 from medvision.training.finetuning.pictures import PictureBatches, Pictures
+from medvision.training.finetuning.rate_search import find_rate
+from medvision.training.finetuning.snapshots import Snapshots
 from medvision.training.fitting import fit
+
+log = logging.getLogger(__name__)
 
 History = list[dict[str, float]]
 LAST = "last.ckpt"
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """How a training is run.
+
+    Attributes:
+        seed: of changes and order.
+        logger: where Lightning logs; nowhere without one.
+        resume: go on from the last epoch in the folder for checkpoints.
+        consistency: what unlabelled pictures add to the loss.
+        snapshots: lets the learning rate go in cycles; without it the rate is constant and the training may
+            stop early.
+    """
+
+    seed: int = 0
+    logger: Logger | None = None
+    resume: bool = False
+    consistency: Consistency | None = None
+    snapshots: Snapshots | None = None
 
 
 def fine_tune(
@@ -34,10 +62,7 @@ def fine_tune(
     settings: FineTuningConfig,
     augmentation: AugmentationConfig | None,
     work: Path,
-    *,
-    seed: int,
-    logger: Logger | None,
-    resume: bool = False,
+    options: FitOptions,
 ) -> History:
     """Fine-tune a network in place; it ends with the weights of its best epoch, in eval mode, on the CPU.
 
@@ -47,38 +72,39 @@ def fine_tune(
         settings: which weights learn, how fast, how long.
         augmentation: random changes of the training pictures.
         work: folder for checkpoints.
-        seed: of changes and order.
-        logger: where Lightning logs; nowhere without one.
-        resume: go on from the last epoch in `work`.
+        options: what else there is to know.
 
     Returns:
         One row an epoch.
     """
     weights = _class_weights(parts["train"]) if settings.balanced else None
-    module = FineTuning(network, settings, weights, separate=parts["train"].targets.ndim > 1)
+    separate = parts["train"].targets.ndim > 1
+    module = FineTuning(network, settings, weights, separate=separate, consistency=options.consistency)
+    batches = PictureBatches(
+        parts["train"], settings.batch_size, augmentation, shuffled=True, seed=options.seed
+    )
+    if settings.learning_rate == "auto":
+        module.rate = find_rate(module, batches)
+        log.info("learning rate found: %.2g", module.rate)
     best = ModelCheckpoint(dirpath=work, monitor=MONITOR, save_last=True)
     averaging: list[Callback] = [EMAWeightAveraging(decay=settings.ema)] if settings.ema else []
+    stop: Callback = options.snapshots or EarlyStopping(MONITOR, patience=settings.patience)
     trainer = pl.Trainer(
         accelerator="auto",
         devices=1,
         max_epochs=settings.epochs,
-        callbacks=[
-            *averaging,
-            best,
-            EarlyStopping(MONITOR, patience=settings.patience),
-            EpochProgress("fine-tuning"),
-        ],
-        logger=logger or False,
+        precision=lightning_precision(module, next(iter(batches)), settings),
+        callbacks=[*averaging, best, stop, EpochProgress("fine-tuning")],
+        logger=options.logger or False,
         log_every_n_steps=1,
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=work,
     )
-    batches = PictureBatches(parts["train"], settings.batch_size, augmentation, shuffled=True, seed=seed)
     held_out = PictureBatches(parts["val"], settings.batch_size)
     last = work / LAST
-    fit(trainer, module, batches, held_out, last if resume and last.is_file() else None)
+    fit(trainer, module, batches, held_out, last if options.resume and last.is_file() else None)
     checkpoint = torch.load(Path(best.best_model_path), map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
     merge_low_rank(network)

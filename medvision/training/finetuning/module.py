@@ -10,12 +10,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from medvision.config.finetuning import FineTuningConfig
+from medvision.training.finetuning.consistency import Consistency
 from medvision.training.finetuning.network import Network
 from medvision.training.finetuning.pictures import Batch
 from medvision.training.finetuning.restraint import StartingPoint, mix
+from medvision.training.finetuning.stages import learning_by_stage, relative_rates
 from medvision.training.finetuning.trainable import choose_trainable, freeze_statistics
 
 MONITOR = "val/loss"
+UNSEARCHED = 1e-3
+"""Learning rate that the search for a better one starts with."""
 
 
 class FineTuning(pl.LightningModule):
@@ -23,6 +27,7 @@ class FineTuning(pl.LightningModule):
 
     Attributes:
         history: one row an epoch: loss and accuracy of training and validation.
+        rate: learning rate of the head; to be found before the training where the settings say `auto`.
     """
 
     def __init__(
@@ -32,15 +37,23 @@ class FineTuning(pl.LightningModule):
         class_weights: Tensor | None,
         *,
         separate: bool = False,
+        consistency: Consistency | None = None,
     ) -> None:
         """Take a network; `separate` where labels do not exclude each other."""
         super().__init__()
-        self._separate = separate
+        self._separate, self._consistency = separate, consistency
         self.network, self._settings = network, settings
+        self.rate = UNSEARCHED if settings.learning_rate == "auto" else settings.learning_rate
         self.register_buffer("_class_weights", class_weights)
         choose_trainable(network, settings)
+        network.encoder.checkpointing = settings.checkpointing
         self._start = StartingPoint(network.encoder) if settings.l2_sp else None
         self.history: list[dict[str, float]] = []
+
+    def on_fit_start(self) -> None:
+        """Translate the network where asked for; what is translated must not be part of a checkpoint."""
+        forward = self.network.forward
+        self._forward = torch.compile(forward) if self._settings.compile else forward
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Loss of one batch."""
@@ -48,7 +61,11 @@ class FineTuning(pl.LightningModule):
         if settings.mixup:
             batch = mix(batch, self.network.head.out_features, settings.mixup)
         loss = self._judge(batch, "train", settings.label_smoothing)
-        return loss + settings.l2_sp * self._start.squared_distance() if self._start else loss
+        if self._start:
+            loss = loss + settings.l2_sp * self._start.squared_distance()
+        if self._consistency:
+            loss = loss + self._consistency.loss(self.network, self.current_epoch)
+        return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Loss and accuracy of one batch."""
@@ -58,9 +75,13 @@ class FineTuning(pl.LightningModule):
         """Tell the batches which epoch it is: after an interruption they begin at 0 again."""
         batches: Any = self.trainer.train_dataloader
         batches.epoch = self.current_epoch
-        rate = self._settings.learning_rate * self._settings.backbone_rate
-        for group in self.trainer.optimizers[0].param_groups[1:]:
-            group["lr"] = rate if self.current_epoch >= self._settings.head_first else 0.0
+        head, *stages = self.trainer.optimizers[0].param_groups
+        for group, part in zip(
+            (head, *stages),
+            (1.0, *relative_rates(self._settings, len(stages), self.current_epoch)),
+            strict=True,
+        ):
+            group["lr"] = group["epoch_lr"] = self.rate * part
 
     def on_train_epoch_end(self) -> None:
         """Keep the epoch's figures."""
@@ -76,15 +97,19 @@ class FineTuning(pl.LightningModule):
         self.history = list(checkpoint["history"])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam; the pretrained weights may change more slowly, the head is held small."""
-        settings, head = self._settings, list(self.network.head.parameters())
-        encoder = [weight for weight in self.network.encoder.parameters() if weight.requires_grad]
-        groups = [
-            # Adam's weight decay is the gradient of half of w²; the penalty is l2 · w².
-            {"params": head, "lr": settings.learning_rate, "weight_decay": 2 * settings.l2},
-            {"params": encoder, "lr": settings.learning_rate * settings.backbone_rate},
+        """Adam; pretrained weights may change more slowly, lower stages above all; the head is held small."""
+        settings, stages = self._settings, learning_by_stage(self.network.encoder)
+        parts = [settings.backbone_rate * settings.stage_decay**depth for depth in range(len(stages))]
+        # Adam's weight decay is the gradient of half of w²; the penalty is l2 · w².
+        head = {
+            "params": list(self.network.head.parameters()),
+            "lr": self.rate,
+            "weight_decay": 2 * settings.l2,
+        }
+        encoder = [
+            {"params": weights, "lr": self.rate * part} for weights, part in zip(stages, parts, strict=True)
         ]
-        return torch.optim.Adam([group for group in groups if group["params"]])
+        return torch.optim.Adam([head, *encoder])
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002  torch's own signature
         """As torch's, but what is frozen keeps its running statistics."""
@@ -92,9 +117,13 @@ class FineTuning(pl.LightningModule):
         freeze_statistics(self.network)
         return self
 
+    def loss_of(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """What the labels alone ask for."""
+        return self._loss(logits, targets, self._settings.label_smoothing)
+
     def _judge(self, batch: Batch, part: str, smoothing: float) -> Tensor:
         images, targets = batch
-        logits = self.network(images)
+        logits = self._forward(images)
         loss = self._loss(logits, targets, smoothing)
         right = self._right(logits, targets)
         self.log_dict(

@@ -18,6 +18,9 @@ def choose_trainable(network: Network, settings: FineTuningConfig) -> None:
         add_low_rank(network.encoder, settings.lora_rank)
         return
     network.encoder.requires_grad_(requires_grad=False)
+    if settings.train == "adapter":
+        network.encoder.add_adapters(settings.adapter_width)
+        return
     for weight in _chosen(network, settings.train):
         weight.requires_grad_()
 

@@ -1,0 +1,96 @@
+"""Simulated nodules as patches: as many as wanted, with ratings as readers might give them.
+
+Each patch is 51³ voxels of 0.7 mm, HU from −1000 to 400 scaled to 0..1, its nodule off the middle by up to three
+voxels along each axis, blurred and noisy as scanners are. Ratings from 1 to 5 are a choice of this benchmark:
+malignancy rises with size, spikes and an uneven outline, calcium lowers it, and readers scatter.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from medvision.simulation.fields import axial_affine
+from medvision.simulation.lesions import PlacedNodule, sample_nodules
+from medvision.simulation.nodules import nodule_coverage
+from medvision.simulation.phantom import Grid, Phantom, sample_patient, stream
+from medvision.simulation.render import render
+from medvision.simulation.trees import sample_lung_points
+
+SIDE_VOX, SPACING_MM, OFF_VOX, A_PATIENT = 51, 0.7, 3, 8
+SHAPE_SCORE = {"round": -0.6, "lobulated": 0.4, "irregular": 0.6, "spiculated": 1.3}
+DENSITY_SCORE = {"solid": 0.0, "part_solid": 0.4, "ground_glass": -0.3, "calcified": -2.5}
+TEXTURE = {"solid": 5, "part_solid": 3, "ground_glass": 1, "calcified": 5}
+CUTS = (-0.8, 0.0, 0.7, 1.5)
+"""Scores between ratings."""
+SCATTER = 0.6
+"""Standard deviation of a reader's score."""
+HEADER = "path,patient_id,malignancy,texture,spiculation,volume_vox,mean,deviation"
+
+
+def write_nodules(folder: Path, count: int, seed: int = 0) -> Path:
+    """Write `count` patches and `labels.csv`, with three radiomics of the true mask; the manifest's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [HEADER]
+    for number, (patch, row) in zip(range(count), _nodules(seed), strict=False):
+        np.save(folder / f"{number}.npy", patch)
+        lines.append(f"{number}.npy,{row}")
+    manifest = folder / "labels.csv"
+    manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return manifest
+
+
+def _nodules(seed: int) -> Iterator[tuple[NDArray[np.float16], str]]:
+    index = 0
+    while True:
+        phantom, rng = sample_patient(seed, index, "small"), stream(seed, index, 900)
+        pool = sample_lung_points(rng, phantom.thorax, 4000, 0.5)
+        found: list[PlacedNodule] = []
+        while len(found) < A_PATIENT:
+            found += sample_nodules(rng, phantom.thorax, phantom.trees, phantom.patient, pool)
+        for item in found[:A_PATIENT]:
+            yield _patch(rng, phantom, item, f"S{seed}-{index}")
+        index += 1
+
+
+def _patch(
+    rng: np.random.Generator, phantom: Phantom, item: PlacedNodule, patient: str
+) -> tuple[NDArray[np.float16], str]:
+    middle = np.asarray(item.center_lps_mm)[::-1] + rng.uniform(-OFF_VOX, OFF_VOX, 3) * SPACING_MM
+    origin = middle - (SIDE_VOX - 1) / 2 * SPACING_MM
+    affine = axial_affine((origin[2], origin[1], origin[0]), (SPACING_MM,) * 3)
+    shape = (SIDE_VOX,) * 3
+    hu = render(replace(phantom, nodules=(item,)), Grid(shape, affine))
+    patch = np.clip((_scanned(rng, hu) + 1000) / 1400, 0, 1).astype(np.float16)
+    mask = nodule_coverage(shape, affine, item.nodule) > 0.5
+    inside = patch[mask].astype(np.float64) if mask.any() else np.zeros(1)
+    numbers = f"{max(int(mask.sum()), 1)},{inside.mean():.4f},{inside.std():.4f}"
+    kind = item.nodule
+    spikes = _rating(rng, 4.3 if kind.shape == "spiculated" else 1.4)
+    ratings = f"{_malignancy(rng, item)},{_rating(rng, TEXTURE[kind.density])},{spikes}"
+    return patch, f"{patient},{ratings},{numbers}"
+
+
+def _scanned(rng: np.random.Generator, hu: NDArray[np.float32]) -> NDArray[np.float32]:
+    blurred = ndimage.gaussian_filter(hu, (rng.uniform(0.3, 1.2), *[rng.uniform(0.3, 0.8)] * 2))
+    noise = ndimage.gaussian_filter(rng.standard_normal(hu.shape, np.float32), (0, 0.6, 0.6))
+    return np.asarray(blurred + noise / noise.std() * rng.uniform(8, 50), np.float32)
+
+
+def _malignancy(rng: np.random.Generator, item: PlacedNodule) -> int:
+    score = np.log2(item.diameter_mm / 8) + SHAPE_SCORE[item.nodule.shape] + DENSITY_SCORE[item.nodule.density]
+    return 1 + int(np.searchsorted(CUTS, score + rng.normal(0, SCATTER)))
+
+
+def _rating(rng: np.random.Generator, middle: float) -> int:
+    return int(np.clip(round(middle + rng.normal(0, 0.5)), 1, 5))
+
+
+if __name__ == "__main__":
+    write_nodules(Path(sys.argv[1]), int(sys.argv[2]))
