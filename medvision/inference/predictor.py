@@ -72,6 +72,8 @@ class Predictor:
         UsageError: the device is not there.
     """
 
+    explains = True
+
     def __init__(self, model: Path, device: str = "auto") -> None:
         self.device = choose_device(device)
         network, self.card = load_detector(model)

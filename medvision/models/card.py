@@ -86,16 +86,21 @@ class Card(_Section):
     weights_sha256: str = ""
 
 
-class ModelCard(Card):
-    """`model.yaml` of a detector."""
+class DetectorCard(Card):
+    """What `model.yaml` says of any detector."""
+
+    operating_points: tuple[OperatingPoint, ...]
+    training: TrainingRecord
+
+
+class ModelCard(DetectorCard):
+    """`model.yaml` of the lite detector."""
 
     task: Literal["detect_lite"]
     proposals: ProposalConfig
     candidates: CandidateConfig
     second_look: SecondLookConfig
     fusion: Fusion
-    operating_points: tuple[OperatingPoint, ...]
-    training: TrainingRecord
 
 
 CardT = TypeVar("CardT", bound=Card)

@@ -162,6 +162,6 @@ def _level(
     best = flat[above].topk(min(limits.per_level, len(above)))
     index = torch.unravel_index(above[best.indices], scores.shape)
     places, which = torch.stack(index[:3], dim=1), index[3]
-    by_place = codes.float().unflatten(0, (-1, CODES)).permute(2, 3, 4, 0, 1)
+    by_place = codes.float().reshape(-1, CODES, *codes.shape[1:]).permute(2, 3, 4, 0, 1)
     anchors = anchors_at(places, which, base, strides(shape, logits.shape[1:]))
     return decode(by_place[index], anchors), best.values

@@ -63,7 +63,7 @@ class DetectionLoss:
     def __call__(self, maps: Maps, boxes: list[Tensor]) -> Losses:
         """Losses of the maps of a batch, given the (N, 6) boxes of each of its patches."""
         shape = _shape(maps, self.network)
-        levels = [tuple(one.shape[2:]) for one in maps.logits]
+        levels = [(one.shape[2], one.shape[3], one.shape[4]) for one in maps.logits]
         device = maps.logits[0].device
         anchors = torch.cat(all_anchors(self.network, shape, levels)).to(device)
         places = [one[0, 0].numel() for one in maps.logits]
@@ -106,10 +106,8 @@ class DetectionLoss:
 
 def flatten(maps: list[Tensor], numbers: int) -> Tensor:
     """(B, A × n, X, Y, Z) a level → (B, all anchors, n), ordered as `all_anchors`, in float32."""
-    return torch.cat(
-        [one.float().unflatten(1, (-1, numbers)).permute(0, 3, 4, 5, 1, 2).flatten(1, 4) for one in maps],
-        dim=1,
-    )
+    parted = [one.float().reshape(len(one), -1, numbers, *one.shape[2:]) for one in maps]
+    return torch.cat([one.permute(0, 3, 4, 5, 1, 2).flatten(1, 4) for one in parted], dim=1)
 
 
 def _shape(maps: Maps, network: RetinaNetConfig) -> Shape:

@@ -1,0 +1,70 @@
+"""Every detector behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import yaml
+
+from medvision.errors import ModelError
+from medvision.findings import Point
+from medvision.inference.predictor import Detection, Predictor
+from medvision.models.card import CARD, DetectorCard
+from medvision.models.retinanet.bundle import is_bundle
+from medvision.volumes import Explanation, Scan
+
+RETINANET = "detect_retinanet"
+
+
+class Detector(Protocol):
+    """A loaded model that finds candidates.
+
+    Attributes:
+        device: where it runs.
+        explains: whether `explain` has anything to say.
+    """
+
+    device: str
+    explains: bool
+
+    @property
+    def card(self) -> DetectorCard:
+        """What it is and was measured to do."""
+
+    def predict(self, scan: Scan) -> Detection:
+        """Find candidates in one scan."""
+
+    def explain(self, scan: Scan, centers_lps_mm: Sequence[Point]) -> list[Explanation]:
+        """Where the evidence for a nodule at each centre is; an empty list where it cannot tell."""
+
+
+def open_detector(model: Path, device: str = "auto") -> Detector:
+    """Load a model, whatever its kind.
+
+    Args:
+        model: model directory, a MONAI bundle's folder, or a bundle's `model.pt`.
+        device: `auto`, `cpu`, `cuda` or `cuda:n`.
+
+    Raises:
+        ModelError: the model cannot be read.
+        UsageError: the device is not there.
+    """
+    if _task(model) == RETINANET or (not (model / CARD).is_file() and is_bundle(model)):
+        from medvision.inference.retinanet.detector import RetinaNetPredictor
+
+        return RetinaNetPredictor(model, device)
+    return Predictor(model, device)
+
+
+def _task(model: Path) -> str:
+    """What a model's card says it does; empty where there is none."""
+    path = model / CARD
+    if not path.is_file():
+        return ""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is not valid YAML; copy the model again") from error
+    return str(values.get("task", "")) if isinstance(values, dict) else ""

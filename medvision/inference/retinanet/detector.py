@@ -1,0 +1,107 @@
+"""The RetinaNet on one scan: from HU to candidates in LPS mm."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medvision.findings import Candidate, Point
+from medvision.geometry import Affine, spacing_mm, voxel_to_lps
+from medvision.inference.lung_places import near_lungs
+from medvision.inference.predictor import Detection, choose_device
+from medvision.inference.retinanet.maps import Engine
+from medvision.models.precision import inference_dtype
+from medvision.models.retinanet.boxes import Boxes, select
+from medvision.models.retinanet.card import RetinaNetCard
+from medvision.models.retinanet.loading import fold, load_retinanet
+from medvision.models.retinanet.network import Maps, RetinaNet
+from medvision.preprocessing.lungs import find_lungs
+from medvision.preprocessing.ras import RasGrid, ras_grid, to_ras, window
+from medvision.volumes import Explanation, HeatMap, Scan
+
+
+class RetinaNetPredictor:
+    """A loaded RetinaNet.
+
+    Args:
+        model: model directory, a MONAI bundle's folder, or its `model.pt`.
+        device: `auto`, `cpu`, `cuda` or `cuda:n`.
+
+    Raises:
+        ModelError: the model cannot be read.
+        UsageError: the device is not there.
+    """
+
+    explains = False
+
+    def __init__(self, model: Path, device: str = "auto") -> None:
+        self.device = choose_device(device)
+        network, self.card = load_retinanet(model)
+        self.engine = engine(network, self.card, self.device)
+
+    def predict(self, scan: Scan) -> Detection:
+        """Find candidates in one scan; only where its lungs are."""
+        clock = [time.perf_counter()]
+        oriented = to_ras(scan.volume)
+        lungs = find_lungs(oriented)
+        clock.append(time.perf_counter())
+        grid = ras_grid(oriented, self.card.grid.spacing_mm)
+        where = torch.from_numpy(near_lungs(lungs, grid.affine, tuple(grid.hu.shape)))
+        image = window(grid.hu, self.card.grid.window_hu)
+        clock.append(time.perf_counter())
+        maps = self.engine.maps(image, where)
+        shape = image.shape[0], image.shape[1], image.shape[2]
+        boxes = select(maps, shape, self.card.network, self.card.boxes)
+        clock.append(time.perf_counter())
+        stages = ("lungs", "resampling", "proposals")
+        seconds = {name: b - a for name, a, b in zip(stages, clock, clock[1:], strict=False)}
+        return Detection(candidates(boxes, where, grid.affine), lungs, heat_map(maps, grid), seconds)
+
+    def explain(self, scan: Scan, centers_lps_mm: Sequence[Point]) -> list[Explanation]:  # noqa: ARG002
+        """Nothing: there is no second look to ask."""
+        return []
+
+
+def engine(network: RetinaNet, card: RetinaNetCard, device: str) -> Engine:
+    """The network in the precision that is quickest on the device."""
+    dtype = inference_dtype(device)
+    return Engine(fold(network).to(device, dtype), card.boxes, device, dtype)
+
+
+def candidates(boxes: Boxes, where: Tensor, affine: Affine) -> tuple[Candidate, ...]:
+    """Boxes whose centre lies where nodules are sought, the most probable first."""
+    corners = boxes.corners_vox.double().numpy()
+    centers = (corners[:, :3] + corners[:, 3:]) / 2
+    nearest = np.clip(np.rint(centers).astype(int), 0, np.array(where.shape) - 1)
+    sought = where.numpy()[tuple(nearest.T)]
+    diameters = ((corners[:, 3:] - corners[:, :3]) * spacing_mm(affine)).mean(axis=1)
+    points = voxel_to_lps(affine, centers)
+    return tuple(
+        _candidate(point, float(score), float(diameter))
+        for point, score, diameter, inside in zip(points, boxes.scores, diameters, sought, strict=True)
+        if inside
+    )
+
+
+def _candidate(center: NDArray[np.float64], score: float, diameter_mm: float) -> Candidate:
+    x, y, z = center.tolist()
+    return Candidate((x, y, z), score, score, diameter_mm)
+
+
+def heat_map(maps: Maps, grid: RasGrid) -> HeatMap:
+    """The best score at each place of the finest map, slices, rows, columns as the report draws them."""
+    best = maps.logits[0][0].amax(dim=0).sigmoid()
+    stride = [-(-n // m) for n, m in zip(grid.hu.shape, best.shape, strict=True)]
+    affine = np.array(grid.affine)
+    affine[:3, 3] = voxel_to_lps(affine, np.array([step // 2 for step in stride]))
+    affine[:3, :3] *= stride
+    array = np.ascontiguousarray(best.numpy(), dtype=np.float32)
+    volume = hd.Volume(array, affine, coordinate_system="PATIENT").to_patient_orientation("HPL")
+    return HeatMap(np.ascontiguousarray(volume.array), np.asarray(volume.affine))

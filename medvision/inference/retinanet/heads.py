@@ -1,0 +1,241 @@
+"""A head of the RetinaNet where it is needed, with the answer it would give if it looked everywhere.
+
+The heads are nearly all of the network's work, and nodules are sought in the lungs alone. But their group
+normalisation takes its mean and variance over the whole window, so the rest cannot simply be left out. Here a
+head works on blocks: all those that its answer depends on, and a sample of the others, from which mean and
+variance of the whole window are estimated, kind of place by kind of place (lung, tissue, air).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from medvision.models.retinanet.network import HEAD_LAYERS, Head
+
+EDGE = 8
+"""Of a block, in places of the map."""
+
+CLUSTER = 2
+"""A sample is this many blocks wide: four convolutions leave only the middle of a block as it should be."""
+
+BATCH = 8
+"""Blocks that are convolved at once."""
+
+REACH = HEAD_LAYERS + 1
+"""Places on each side that one place of a head's answer depends on."""
+
+KINDS = 3
+LUNG, TISSUE, AIR = range(KINDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What is to be looked at, and what the rest is like.
+
+    Attributes:
+        wanted: bool (X, Y, Z): where an answer is wanted.
+        kinds: uint8 (X, Y, Z): `LUNG`, `TISSUE` or `AIR`.
+        sampled: bool (X, Y, Z): looked at for mean and variance alone.
+    """
+
+    wanted: Tensor
+    kinds: Tensor
+    sampled: Tensor
+
+    def to(self, device: torch.device) -> Places:
+        """On a device."""
+        return Places(self.wanted.to(device), self.kinds.to(device), self.sampled.to(device))
+
+    def worked_on(self) -> float:
+        """Share of the map that a head has to work on."""
+        return float(_needed(self).float().mean())
+
+
+def sample(kinds: Tensor, share: float) -> Tensor:
+    """Draw clusters of blocks evenly among each kind of place; the same ones each time.
+
+    Args:
+        kinds: uint8 (X, Y, Z).
+        share: of the clusters, in 0..1.
+
+    Returns:
+        bool (X, Y, Z).
+    """
+    edge = EDGE * CLUSTER
+    most = _pooled(functional.one_hot(kinds.long(), KINDS).permute(3, 0, 1, 2).float(), edge).argmax(dim=0)
+    drawn = torch.zeros_like(most, dtype=torch.bool)
+    generator = torch.Generator().manual_seed(0)
+    for kind in range(KINDS):
+        of_kind = torch.nonzero(most == kind)
+        count = min(len(of_kind), max(2, round(share * len(of_kind))))
+        # Every n-th along the scan, from a random one on: spread out, whatever the shape.
+        first = float(torch.rand(1, generator=generator))
+        chosen = ((torch.arange(count) + first) * len(of_kind) / max(count, 1)).long()
+        drawn[tuple(of_kind[chosen].T)] = True
+    return _spread(drawn, edge, kinds.shape)
+
+
+def head_maps(head: Head, level: Tensor, places: Places) -> Tensor:
+    """What a head says of a level.
+
+    Args:
+        head: of the network.
+        level: (1, C, X, Y, Z).
+        places: where.
+
+    Returns:
+        float32 (channels, X, Y, Z), right where an answer is wanted.
+    """
+    places = places.to(level.device)
+    blocks = _Blocks.around(_needed(places))
+    source = blocks.buffer(level)
+    target = torch.zeros_like(source)
+    clean = blocks.active
+    totals = torch.bincount(places.kinds.flatten().long(), minlength=KINDS).double()
+    for number in range(HEAD_LAYERS):
+        convolution = cast(nn.Conv3d, head.conv[3 * number])
+        norm = cast(nn.GroupNorm, head.conv[3 * number + 1])
+        weights = _weights(clean, places.kinds, totals)
+        sums = blocks.convolve(convolution, source, target, weights)
+        blocks.normalise(norm, target, sums)
+        if number == 0:
+            source = torch.zeros_like(target)
+        source, target = target, source
+        clean = _shrunk(clean)
+    return blocks.answer(head.last, source, places.wanted)
+
+
+def _needed(places: Places) -> Tensor:
+    return _grown(places.wanted, REACH) | places.sampled
+
+
+def _weights(clean: Tensor, kinds: Tensor, totals: Tensor) -> Tensor:
+    """How many places of the window each clean place stands for; all together stand for 1."""
+    counts = torch.bincount(kinds[clean].long(), minlength=KINDS).double()
+    seen = torch.where(counts > 0, totals, 0)
+    each = torch.where(counts > 0, seen / counts.clamp(min=1) / seen.sum(), 0).float()
+    return each[kinds.long()] * clean
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """The blocks that are worked on.
+
+    Attributes:
+        corners: (N, 3) first place of each.
+        active: bool (X, Y, Z) of the map.
+    """
+
+    corners: list[list[int]]
+    active: Tensor
+
+    @classmethod
+    def around(cls, needed: Tensor) -> _Blocks:
+        """All blocks that hold a needed place."""
+        held = _pooled(needed[None].float(), EDGE)[0] > 0
+        corners = (torch.nonzero(held) * EDGE).tolist()
+        return cls(corners, _spread(held, EDGE, needed.shape))
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """Of the map."""
+        return self.active.shape
+
+    def buffer(self, level: Tensor) -> Tensor:
+        """(X', Y', Z', C): channels last, a place of zeros around it, whole blocks."""
+        pads = [amount for n in reversed(self.shape) for amount in (1, 1 + -n % EDGE)]
+        return functional.pad(level[0].permute(1, 2, 3, 0), (0, 0, *pads))
+
+    def convolve(self, layer: nn.Conv3d, source: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+        """Write a convolution's output; return the weighted sums of it and its square, (2, C)."""
+        sums = torch.zeros(2, layer.out_channels, device=source.device)
+        for corners in self._batches():
+            output = self._convolved(layer, source, corners)
+            inside = torch.stack([self._cut(weights, corner) for corner in corners]).flatten(1)
+            flat = output.float().flatten(2)
+            sums[0] += torch.einsum("ncp,np->c", flat, inside)
+            sums[1] += torch.einsum("ncp,np->c", flat.square(), inside)
+            for corner, block in zip(corners, output, strict=True):
+                self._write(target, corner, block)
+        return sums
+
+    def normalise(self, norm: nn.GroupNorm, target: Tensor, sums: Tensor) -> None:
+        """Group normalisation with given sums, and ReLU, in place."""
+        mean, square = sums.reshape(2, norm.num_groups, -1).mean(dim=2)
+        scale = (square - mean.square()).clamp(min=0).add(norm.eps).rsqrt()
+        each = norm.num_channels // norm.num_groups
+        slope = norm.weight * scale.repeat_interleave(each)
+        offset = norm.bias - mean.repeat_interleave(each) * slope
+        for corner in self.corners:
+            part = target[self._inside(corner)]
+            part.copy_(torch.addcmul(offset, part.float(), slope).relu_())
+
+    def answer(self, layer: nn.Conv3d, source: Tensor, wanted: Tensor) -> Tensor:
+        """The last convolution, of blocks with a place that is wanted."""
+        result = torch.zeros(layer.out_channels, *self.shape, device=source.device)
+        chosen = [corner for corner in self.corners if bool(self._cut(wanted, corner).any())]
+        for corners in self._batches(chosen):
+            for corner, block in zip(corners, self._convolved(layer, source, corners), strict=True):
+                x, y, z = (slice(a, a + EDGE) for a in corner)
+                part = result[:, x, y, z]
+                part.copy_(block[:, : part.shape[1], : part.shape[2], : part.shape[3]])
+        return result
+
+    def _batches(self, corners: list[list[int]] | None = None) -> list[list[list[int]]]:
+        every = self.corners if corners is None else corners
+        return [every[first : first + BATCH] for first in range(0, len(every), BATCH)]
+
+    @staticmethod
+    def _convolved(layer: nn.Conv3d, source: Tensor, corners: list[list[int]]) -> Tensor:
+        """(n, C, EDGE, EDGE, EDGE) of blocks that are seen with a place around them."""
+        seen = torch.stack(
+            [source[x : x + EDGE + 2, y : y + EDGE + 2, z : z + EDGE + 2] for x, y, z in corners]
+        )
+        return functional.conv3d(seen.permute(0, 4, 1, 2, 3), layer.weight, layer.bias)
+
+    def _inside(self, corner: list[int]) -> tuple[slice, slice, slice]:
+        """A block in a buffer, without what is behind the map."""
+        x, y, z = (slice(a + 1, min(a + EDGE, n) + 1) for a, n in zip(corner, self.shape, strict=True))
+        return x, y, z
+
+    def _write(self, target: Tensor, corner: list[int], block: Tensor) -> None:
+        part = target[self._inside(corner)]
+        x, y, z = part.shape[:3]
+        part.copy_(block[:, :x, :y, :z].permute(1, 2, 3, 0))
+
+    @staticmethod
+    def _cut(values: Tensor, corner: list[int]) -> Tensor:
+        """A block of a (X, Y, Z) map, zeros behind it."""
+        x, y, z = (slice(a, a + EDGE) for a in corner)
+        part = values[x, y, z]
+        missing = [EDGE - n for n in part.shape]
+        return functional.pad(part, (0, missing[2], 0, missing[1], 0, missing[0])) if any(missing) else part
+
+
+def _pooled(maps: Tensor, edge: int) -> Tensor:
+    """(C, X, Y, Z) → mean of each block, zeros behind the map."""
+    return functional.avg_pool3d(maps[None], edge, ceil_mode=True, count_include_pad=True)[0]
+
+
+def _spread(blocks: Tensor, edge: int, shape: Sequence[int]) -> Tensor:
+    """A value a block → a value a place."""
+    for axis, size in enumerate(shape):
+        blocks = blocks.repeat_interleave(edge, dim=axis).narrow(axis, 0, size)
+    return blocks
+
+
+def _grown(mask: Tensor, places: int) -> Tensor:
+    """Dilated by a cube."""
+    grown = functional.max_pool3d(mask[None, None].float(), 2 * places + 1, 1, places)[0, 0]
+    return grown > 0
+
+
+def _shrunk(mask: Tensor) -> Tensor:
+    """Eroded by one place; the map's border does not erode it, for zeros are what lies behind it."""
+    return functional.max_pool3d((~mask)[None, None].float(), 3, 1, 1)[0, 0] == 0
