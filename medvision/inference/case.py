@@ -17,7 +17,7 @@ from medvision.files import write_text
 from medvision.findings import Candidate, Measurement
 from medvision.guidelines import PatientTable
 from medvision.inference.context import add_context
-from medvision.inference.predictor import Predictor
+from medvision.inference.detectors import Detector
 from medvision.measurement.nodule import NoduleMask, measure
 from medvision.models.leakage import LeakageGuard
 from medvision.preprocessing.fingerprint import fingerprint
@@ -88,7 +88,7 @@ def finished_report(folder: Path, settings: CaseSettings) -> Report | None:
 
 
 def process_case(
-    scan: Scan, folder: Path, predictor: Predictor, settings: CaseSettings, image: Path | None = None
+    scan: Scan, folder: Path, predictor: Detector, settings: CaseSettings, image: Path | None = None
 ) -> tuple[Report, Stages]:
     """Find, measure, write. `report.json` comes last, so a folder that has it is complete.
 
@@ -122,7 +122,7 @@ def process_case(
         ),
         pseudonym_key=os.environ.get(PSEUDONYM_KEY, ""),
         seen=look_for_overlap(scan, settings.guard),
-        explanation=EXPLANATION if "html" in settings.formats else None,
+        explanation=EXPLANATION if predictor.explains and "html" in settings.formats else None,
     )
     report = add_context(report, settings.patients, scan.patient_id)
     folder.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ from medvision.inference.case import (
 )
 from medvision.inference.context import keeps_context
 from medvision.inference.operating_point import choose_operating_point
-from medvision.inference.predictor import Predictor
+from medvision.inference.detectors import Detector, open_detector
 from medvision.inference.run_record import RunRecord, installed_versions, settings_sha256
 from medvision.inference.selection import Selection, describe, select
 from medvision.models.leakage import LeakageGuard
@@ -88,7 +88,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     sources: Sequence[Path],
     out: Path,
     *,
-    model: Path | Predictor,
+    model: Path | Detector,
     formats: Collection[str] = ("json", "csv", "html"),
     device: str = "auto",
     fp_per_scan: float | None = None,
@@ -133,7 +133,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     record = RunRecord.start(out)
     make_folder(out)
     patients = read_patient_table(patient_data) if patient_data else PatientTable()
-    predictor = model if isinstance(model, Predictor) else Predictor(model, device)
+    predictor = open_detector(model, device) if isinstance(model, Path) else model
     settings = replace(_settings(predictor, formats, fp_per_scan, threshold), patients=patients)
     place = None if _is_one_store(sources) else index or cached_index(out)
     with HeaderIndex(place, trusted=resume) as known:
@@ -196,7 +196,7 @@ def _prepare(source: ScanSource, out: Path, settings: CaseSettings, *, resume: b
 
 
 def _settings(
-    predictor: Predictor, formats: Collection[str], fp_per_scan: float | None, threshold: float | None
+    predictor: Detector, formats: Collection[str], fp_per_scan: float | None, threshold: float | None
 ) -> CaseSettings:
     card = predictor.card
     point = choose_operating_point(card, fp_per_scan=fp_per_scan, threshold=threshold)
@@ -241,7 +241,7 @@ def _process(
     source: ScanSource,
     future: Future[_Ready],
     out: Path,
-    predictor: Predictor,
+    predictor: Detector,
     settings: CaseSettings,
     progress: _Progress,
 ) -> None:
@@ -261,7 +261,7 @@ def _process(
 
 
 def _analyse(
-    ready: _Ready, folder: Path, predictor: Predictor, settings: CaseSettings, progress: _Progress
+    ready: _Ready, folder: Path, predictor: Detector, settings: CaseSettings, progress: _Progress
 ) -> Report:
     if ready.scan is None:
         raise ValueError("neither a report nor a scan")

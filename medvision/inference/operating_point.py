@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medvision.errors import UsageError
-from medvision.models.directory import ModelCard
+from medvision.models.card import DetectorCard
 from medvision.reporting.report import OperatingPoint
 
 DEFAULT_FP_PER_SCAN = 1.0
@@ -15,7 +15,7 @@ Z = 1.96
 
 
 def choose_operating_point(
-    card: ModelCard, *, fp_per_scan: float | None = None, threshold: float | None = None
+    card: DetectorCard, *, fp_per_scan: float | None = None, threshold: float | None = None
 ) -> OperatingPoint:
     """Take a threshold as it is, or the model's threshold for a number of false positives a scan.
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Self
 
 from medvision.inference.case import CaseSettings
-from medvision.inference.predictor import Predictor
-from medvision.models.directory import ModelCard
+from medvision.inference.detectors import Detector
+from medvision.models.card import DetectorCard
 from medvision.reporting.report import OperatingPoint
 from medvision.reporting.run import RunDocument, SeenInTraining, write_run
 
@@ -34,7 +34,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def settings_sha256(
-    card: ModelCard,
+    card: DetectorCard,
     point: OperatingPoint,
     formats: Collection[str],
     versions: Mapping[str, str],
@@ -62,7 +62,7 @@ class RunRecord:
 
     def finish(
         self,
-        predictor: Predictor,
+        predictor: Detector,
         settings: CaseSettings,
         counts: Mapping[str, int],
         seconds: Mapping[str, float],
