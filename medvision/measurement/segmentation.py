@@ -27,6 +27,7 @@ from medvision.measurement.morphology import (
     squared_distance,
     touches_edge,
 )
+from medvision.measurement.wall import beyond_wall, with_base
 
 Box = tuple[slice, ...]
 
@@ -38,6 +39,8 @@ MIN_CONTRAST_HU = 100.0
 """A core less than this above the lung has no border that could be found."""
 TISSUE_HU = -400.0
 """Half-way between lung and soft tissue."""
+WALL_OF_DIAMETER, WALL_RADIUS_MM = 0.75, (8.0, 20.0)
+"""Radius of the ball that finds the wall, from the detector's estimate of the diameter, and its bounds."""
 SOFT_TISSUE_HU = 40.0
 """Where soft tissue is first looked for around a calcified core."""
 HALO_ABOVE_LUNG_HU = 150.0
@@ -48,6 +51,8 @@ LAYER_AROUND = 0.6
 """Share of the core's surroundings that a layer must fill: a vessel beside it is none."""
 BLUR_MM, BLUR_OF_THICKNESS = 1.5, 0.8
 """How far a denser core shines into what is around it: in the slice, and across slices."""
+SOFT_BLURRED_HU = -350.0
+"""A layer denser than this is soft tissue that blur has thinned."""
 SHELL_AT_LEAST = 30
 """Voxels of the surroundings near the seed that are enough to judge by."""
 
@@ -85,6 +90,7 @@ class _Place:
     seed: Index
     diameter_mm: float
     thickness_mm: float
+    wall: Mask
 
     @cached_property
     def lung_hull(self) -> Mask:
@@ -96,11 +102,15 @@ class _Place:
         """What is above half maximum."""
         return np.asarray(self.cube.smooth > (self.lung_hu + core_hu) / 2)
 
+    def free(self, core_hu: float) -> Mask:
+        """What is above half maximum and not wall."""
+        return self.above(core_hu) & ~self.wall
+
     def nodule(self, core_hu: float) -> Mask | None:
         """The nodule at half maximum, freed from chest wall and vessels."""
         if core_hu - self.lung_hu < MIN_CONTRAST_HU:
             return None
-        mask = component(self.above(core_hu), self.seed)
+        mask = component(self.free(core_hu), self.seed)
         if mask is not None and touches_edge(mask):
             mask = nearest_component(mask & self.lung_hull, self.seed, MIN_NODULE_SHARE)
         return open_at(mask, self.seed) if mask is not None and mask.any() else None
@@ -117,7 +127,11 @@ def segment(cube: Cube, diameter_mm: float, thickness_mm: float) -> Segmentation
     Returns:
         The segmentation; None where nothing stands out from the lung.
     """
-    place = _Place(cube, _local_lung(cube), _seed(cube, diameter_mm), diameter_mm, thickness_mm)
+    wall = _wall(cube, diameter_mm)
+    seed = _seed(cube, diameter_mm, wall)
+    if wall[seed]:  # nothing else is near: what is there is larger than a nodule of that size
+        wall = np.zeros_like(wall)
+    place = _Place(cube, _local_lung(cube), seed, diameter_mm, thickness_mm, wall)
     found = _grow(place)
     if found is None:
         return None
@@ -127,6 +141,8 @@ def segment(cube: Cube, diameter_mm: float, thickness_mm: float) -> Segmentation
         if whole is not None:
             found, layered = whole, True
     mask, core_hu = found
+    if wall.any():
+        mask = with_base(mask, wall, place.above(core_hu) | wall, cube.step_mm)
     return Segmentation(mask, place.above(core_hu) & ~mask, place.lung_hu, core_hu, layered)
 
 
@@ -135,7 +151,14 @@ def _local_lung(cube: Cube) -> float:
     return float(np.median(lung)) if lung.size > 0.02 * cube.hu.size else LUNG_HU
 
 
-def _seed(cube: Cube, diameter_mm: float) -> Index:
+def _wall(cube: Cube, diameter_mm: float) -> Mask:
+    """Chest wall, mediastinum and diaphragm: what is too thick for a nodule of about that size."""
+    radius_mm = np.clip(WALL_OF_DIAMETER * diameter_mm + 1, *WALL_RADIUS_MM)
+    tissue = (cube.smooth > TISSUE_HU) & cube.inside
+    return np.asarray(beyond_wall(tissue, float(radius_mm) / cube.step_mm) <= 0)
+
+
+def _seed(cube: Cube, diameter_mm: float, wall: Mask) -> Index:
     """The brightest place near the centre, the nearer the better: a detector's centre is a few mm off."""
     reach_mm = float(np.clip(0.35 * diameter_mm, 2.0, 8.0))
     reach_vox = int(np.ceil(reach_mm / cube.step_mm))
@@ -143,7 +166,10 @@ def _seed(cube: Cube, diameter_mm: float) -> Index:
     near = (slice(first, first + 2 * reach_vox),) * 3
     blurred = ndimage.gaussian_filter(cube.smooth[near], np.clip(diameter_mm / 6, 0.5, 2.0) / cube.step_mm)
     distance_mm = np.sqrt(squared_distance(blurred.shape, (reach_vox - 0.5,) * 3)) * cube.step_mm
-    score = np.where(distance_mm <= reach_mm, blurred - 150 * (distance_mm / reach_mm) ** 2, -np.inf)
+    allowed = distance_mm <= reach_mm
+    if (allowed & ~wall[near]).any():
+        allowed &= ~wall[near]
+    score = np.where(allowed, blurred - 150 * (distance_mm / reach_mm) ** 2, -np.inf)
     return tuple(first + int(i) for i in np.unravel_index(int(np.argmax(score)), score.shape))
 
 
@@ -223,7 +249,8 @@ def _layer_hu(place: _Place, whole: Mask, near: Box, blurs: NDArray[np.float64])
     depth = ndimage.distance_transform_edt(whole[box])[layer[box]]
     hu = place.cube.hu[box][layer[box]]
     deep = depth >= min(float(np.quantile(depth, 0.7)), _faded_vox(place))
-    return float(np.median(hu[deep]))
+    layer_hu = float(np.median(hu[deep]))
+    return max(layer_hu, SOFT_TISSUE_HU) if layer_hu > SOFT_BLURRED_HU else layer_hu
 
 
 def _faded_vox(place: _Place) -> float:
