@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 CHALLENGER = "challenger"
 """Alias of the newest registered version, which has not been promoted yet."""
 
+BUNDLE = "monai-bundle:"
+"""Before the path of a MONAI bundle's folder, or of its weights."""
+
 _SQLITE = "sqlite:///"
 _LONGEST_PARAMETER = 6000  # these two are limits of MLflow
 _PARAMETERS_A_BATCH = 100
@@ -161,7 +164,7 @@ def resolve_model(reference: str, uri: str | None = None) -> Path:
     """Find the model directory that a reference means.
 
     Args:
-        reference: a folder, `runs:/RUN_ID/PATH` or `models:/NAME@ALIAS` (or `/VERSION`).
+        reference: a folder, `runs:/RUN_ID/PATH`, `models:/NAME@ALIAS` (or `/VERSION`) or `monai-bundle:PATH`.
         uri: tracking server; default MLFLOW_TRACKING_URI or `mlflow.db` in the working directory.
 
     Raises:
@@ -169,6 +172,8 @@ def resolve_model(reference: str, uri: str | None = None) -> Path:
     """
     if reference.startswith(("runs:/", "models:/")):
         return _fetch(reference, uri or default_tracking_uri())
+    if reference.startswith(BUNDLE):
+        return _existing_bundle(Path(reference.removeprefix(BUNDLE)))
     return _existing_folder(Path(reference), reference)
 
 
@@ -275,6 +280,12 @@ def _source(client: Any, reference: str) -> str:  # noqa: ANN401  an MlflowClien
         return str(client.get_model_version_by_alias(name, alias).source)
     name, _, version = rest.rpartition("/")
     return str(client.get_model_version(name, version).source)
+
+
+def _existing_bundle(path: Path) -> Path:
+    if not path.exists():
+        raise ModelError(f"bundle {path} is not there; give the folder of a MONAI bundle, or its model.pt")
+    return path
 
 
 def _existing_folder(folder: Path, reference: str) -> Path:

@@ -34,7 +34,10 @@ def _check_device(_: click.Context, __: click.Parameter, device: str) -> str:
 @options.sources
 @click.option("-o", "--out", type=options.FOLDER, required=True, metavar="OUT", help="Folder to write.")
 @click.option(
-    "--model", required=True, metavar="MODEL", help="A model directory, runs:/RUN/PATH or models:/NAME@ALIAS."
+    "--model",
+    required=True,
+    metavar="MODEL",
+    help="A model directory, runs:/RUN/PATH, models:/NAME@ALIAS or monai-bundle:PATH.",
 )
 @click.option(
     "--formats",
