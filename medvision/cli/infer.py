@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from medvision.cli import options
 from medvision.cli.console import show
+
+if TYPE_CHECKING:
+    from medvision.reporting.languages import LanguageCode
 
 
 def _split_formats(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
@@ -77,6 +81,15 @@ def _check_device(_: click.Context, __: click.Parameter, device: str) -> str:
     metavar="CSV",
     help="What guidelines ask of patients: age, smoking, screening … (docs/guidelines.md).",
 )
+@click.option(
+    "--language",
+    type=click.Choice(["en", "de", "es", "zh"]),
+    default="en",
+    show_default=True,
+    envvar="MEDVISION_LANGUAGE",
+    show_envvar=True,
+    help="Of the pages; tables and report.json are English.",
+)
 @options.resume
 @options.index
 @click.option(
@@ -102,6 +115,7 @@ def infer(  # noqa: PLR0913  one argument an option
     index: Path | None,
     patient_data: Path | None,
     all_series: bool,
+    language: LanguageCode,
     resume: bool,
     as_json: bool,
 ) -> int:
@@ -137,6 +151,7 @@ def infer(  # noqa: PLR0913  one argument an option
         all_series=all_series,
         index=index,
         patient_data=patient_data,
+        language=language,
     )
     lines = [", ".join(f"{number} {name}" for name, number in result.counts.items())]
     if result.exit_code:

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from medvision.dicom.source_header import read_source_header
@@ -18,11 +18,14 @@ from medvision.findings import Candidate, Measurement
 from medvision.guidelines import PatientTable
 from medvision.inference.context import add_context
 from medvision.inference.detectors import Detector
+from medvision.inference.training_range import training_range_check
 from medvision.measurement.nodule import NoduleMask, measure
+from medvision.models.card import SeenRecord
 from medvision.models.leakage import LeakageGuard
 from medvision.preprocessing.fingerprint import fingerprint
 from medvision.reporting.build import build_report, ranked, read_report
 from medvision.reporting.case import DICOM_FORMATS, write_case
+from medvision.reporting.languages import LanguageCode
 from medvision.reporting.report import (
     ExplanationRecord,
     Lineage,
@@ -65,6 +68,7 @@ class CaseSettings:
         runs: MLflow run IDs by task.
         guard: knows whom the model has seen.
         patients: what guidelines ask of patients.
+        language: of the pages.
     """
 
     model: ModelRecord
@@ -75,6 +79,7 @@ class CaseSettings:
     runs: dict[str, str]
     guard: LeakageGuard
     patients: PatientTable = field(default_factory=PatientTable)
+    language: LanguageCode = "en"
 
 
 def finished_report(folder: Path, settings: CaseSettings) -> Report | None:
@@ -109,7 +114,7 @@ def process_case(
     masks = [mask for _, _, mask in findings]
     measured = time.perf_counter()
     report = build_report(
-        scan,
+        _with_training_range(scan, predictor.card.training),
         [(candidate, measurement) for candidate, measurement, _ in findings],
         model=settings.model,
         operating_point=settings.operating_point,
@@ -140,6 +145,7 @@ def process_case(
         settings.formats,
         explanations=explanations,
         masks=masks,
+        language_code=settings.language,
         header=read_source_header(image) if image and set(settings.formats) & set(DICOM_FORMATS) else None,
     )
     stages = {
@@ -148,6 +154,11 @@ def process_case(
         "report": time.perf_counter() - explained + explaining - measured,
     }
     return report, detection.seconds | stages
+
+
+def _with_training_range(scan: Scan, training: SeenRecord) -> Scan:
+    check = training_range_check(scan, training)
+    return scan if check is None else replace(scan, checks=(*scan.checks, check))
 
 
 def look_for_overlap(scan: Scan, guard: LeakageGuard) -> list[TrainingOverlap] | None:

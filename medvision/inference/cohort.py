@@ -40,6 +40,7 @@ from medvision.inference.selection import Selection, describe, select
 from medvision.models.leakage import LeakageGuard
 from medvision.prefetch import prefetch
 from medvision.progress import track
+from medvision.reporting.languages import LanguageCode
 from medvision.reporting.report import ModelRecord, Report
 from medvision.reporting.worklist import WorklistRow, row_from_failure, row_from_report, write_worklist
 from medvision.volumes import Scan
@@ -100,6 +101,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     all_series: bool = False,
     index: Path | None = None,
     patient_data: Path | None = None,
+    language: LanguageCode = "en",
 ) -> InferResult:
     """Find nodules in the chest CTs among the sources and write OUT.
 
@@ -122,6 +124,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         all_series: analyse every usable Series.
         index: the header index; None for one in the user's cache.
         patient_data: table of what guidelines ask of patients (contract "patient_data").
+        language: of the pages; tables and `report.json` are English.
 
     Raises:
         ContractError: the table of patients breaks its contract.
@@ -134,7 +137,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     make_folder(out)
     patients = read_patient_table(patient_data) if patient_data else PatientTable()
     predictor = open_detector(model, device) if isinstance(model, Path) else model
-    settings = replace(_settings(predictor, formats, fp_per_scan, threshold), patients=patients)
+    settings = replace(_settings(predictor, formats, fp_per_scan, threshold, language), patients=patients)
     place = None if _is_one_store(sources) else index or cached_index(out)
     with HeaderIndex(place, trusted=resume) as known:
         found, problems = _find(sources, min_slices, known)
@@ -147,20 +150,20 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         ready = prefetch(prepare, selection.chosen, threads=workers, ahead=workers)
         for source, future in track(ready, "infer", len(selection.chosen)):
             _process(source, future, out, predictor, settings, progress)
-    _write_tables(out, selection, progress)
+    _write_tables(out, selection, progress, language)
     record.finish(
         predictor, settings, progress.counts, progress.stages, progress.exit_code, seen=progress.seen
     )
     return InferResult(progress.exit_code, progress.counts, out / "worklist.html")
 
 
-def _write_tables(out: Path, selection: Selection, progress: _Progress) -> None:
+def _write_tables(out: Path, selection: Selection, progress: _Progress, language: LanguageCode) -> None:
     everything = (*selection.chosen, *selection.skipped, *selection.rejected)
     rows = [describe(source, out, selection.remarks.get(source.name, "")) for source in everything]
     write_series_csv([progress.rejected.get(row.name, row) for row in rows], out / "series.csv")
     write_problems_csv(progress.problems, out / "problems.csv")
     _write_predictions(out, selection.chosen)
-    write_worklist([_with_remark(row, selection.remarks) for row in progress.rows], out)
+    write_worklist([_with_remark(row, selection.remarks) for row in progress.rows], out, language)
 
 
 def _with_remark(row: WorklistRow, remarks: Mapping[str, str]) -> WorklistRow:
@@ -196,7 +199,11 @@ def _prepare(source: ScanSource, out: Path, settings: CaseSettings, *, resume: b
 
 
 def _settings(
-    predictor: Detector, formats: Collection[str], fp_per_scan: float | None, threshold: float | None
+    predictor: Detector,
+    formats: Collection[str],
+    fp_per_scan: float | None,
+    threshold: float | None,
+    language: LanguageCode,
 ) -> CaseSettings:
     card = predictor.card
     point = choose_operating_point(card, fp_per_scan=fp_per_scan, threshold=threshold)
@@ -207,10 +214,13 @@ def _settings(
         model=model,
         operating_point=point,
         formats=tuple(sorted(formats)),
-        config_sha256=settings_sha256(card, point, formats, versions, can_tell_overlap=guard.can_tell),
+        config_sha256=settings_sha256(
+            card, point, formats, versions, can_tell_overlap=guard.can_tell, language=language
+        ),
         versions=versions,
         runs={"train": card.training.run_id} if card.training.run_id else {},
         guard=guard,
+        language=language,
     )
 
 

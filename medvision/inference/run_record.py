@@ -15,6 +15,7 @@ from typing import Self
 from medvision.inference.case import CaseSettings
 from medvision.inference.detectors import Detector
 from medvision.models.card import DetectorCard
+from medvision.reporting.languages import LanguageCode
 from medvision.reporting.report import OperatingPoint
 from medvision.reporting.run import RunDocument, SeenInTraining, write_run
 
@@ -40,11 +41,14 @@ def settings_sha256(
     versions: Mapping[str, str],
     *,
     can_tell_overlap: bool = True,
+    language: LanguageCode = "en",
 ) -> str:
     """Hash of everything beside the scan that a case's files depend on."""
     parts = [card.model_dump(mode="json"), point.model_dump(mode="json"), sorted(formats), dict(versions)]
     if not can_tell_overlap:
         parts.append("overlap with the training is not told")
+    if language != "en":
+        parts.append(f"pages in {language}")
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

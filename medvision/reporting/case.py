@@ -11,8 +11,10 @@ from medvision.files import make_folder, write_text
 from medvision.measurement.nodule import NoduleMask
 from medvision.reporting.build import read_report
 from medvision.reporting.html import report_page
+from medvision.reporting.languages import LanguageCode
 from medvision.reporting.report import Report
 from medvision.reporting.tables import findings_csv
+from medvision.reporting.thumbnails import write_thumbnail
 from medvision.volumes import Explanation, HeatMap, LungMask, Scan
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def write_case(  # noqa: PLR0913  what a report is made of
     *,
     explanations: Sequence[Explanation] = (),
     masks: Sequence[NoduleMask] = (),
+    language_code: LanguageCode = "en",
     header: Dataset | None = None,
 ) -> None:
     """Write a case's files, each whole or not at all.
@@ -61,6 +64,7 @@ def write_case(  # noqa: PLR0913  what a report is made of
         formats: of `FORMATS`.
         explanations: one a finding, in the report's order, or none at all.
         masks: where each finding lies, in the report's order, or none at all.
+        language_code: of the page.
         header: of a source image, for DICOM results; None for a scan from a STORE.
 
     Raises:
@@ -72,7 +76,11 @@ def write_case(  # noqa: PLR0913  what a report is made of
     if "csv" in formats:
         write_text(folder / "findings.csv", findings_csv(report))
     if "html" in formats:
-        write_text(folder / "report.html", report_page(report, scan, lungs, heat_map, explanations))
+        page = report_page(
+            report, scan, lungs, heat_map, explanations, masks=masks, language_code=language_code
+        )
+        write_text(folder / "report.html", page)
+        write_thumbnail(folder, report, scan)
     if set(formats) & set(DICOM_FORMATS):
         from medvision.reporting.dicom_results.write import write_dicom_results  # only who asks pays
 

@@ -14,14 +14,15 @@ from markupsafe import Markup
 
 from medvision.measurement.nodule import NoduleMask
 from medvision.reporting.figures import draw_card, overview_figure
+from medvision.reporting.languages import LanguageCode
 from medvision.reporting.languages.catalogue import language
 from medvision.reporting.report import Report
-from medvision.reporting.urgency import by_urgency
+from medvision.reporting.urgency import by_urgency, lung_rads_rank
 from medvision.reporting.words import DASH, Words
 from medvision.volumes import Explanation, HeatMap, LungMask, Scan
 
 
-def render(template: str, language_code: str = "en", **values: Any) -> str:  # noqa: ANN401
+def render(template: str, language_code: LanguageCode = "en", **values: Any) -> str:  # noqa: ANN401
     """Fill one of the package's templates.
 
     Raises:
@@ -38,7 +39,7 @@ def report_page(
     explanations: Sequence[Explanation] = (),
     *,
     masks: Sequence[NoduleMask] = (),
-    language_code: str = "en",
+    language_code: LanguageCode = "en",
 ) -> str:
     """The page of one case, the most urgent finding first.
 
@@ -82,7 +83,7 @@ def script_hash(name: str) -> str:
 
 
 @cache
-def _environment(language_code: str) -> Environment:
+def _environment(language_code: LanguageCode) -> Environment:
     spoken = language(language_code)
     environment = Environment(
         loader=PackageLoader("medvision.reporting"),
@@ -99,5 +100,6 @@ def _environment(language_code: str) -> Environment:
         "DASH": DASH,
         "inline_script": inline_script,
         "script_hash": script_hash,
+        "rank": lung_rads_rank,
     }
     return environment

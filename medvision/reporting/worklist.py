@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from medvision.files import make_folder, write_text
 from medvision.reporting.html import render
+from medvision.reporting.keyimages import webp_uri
+from medvision.reporting.languages import LanguageCode
+from medvision.reporting.languages.catalogue import mark
 from medvision.reporting.report import Report
 from medvision.reporting.tables import csv_text
+from medvision.reporting.thumbnails import THUMBNAIL
+from medvision.reporting.urgency import lung_rads_rank, lung_rads_suggested
 from medvision.reporting.words import DASH, category
 
 WorklistVerdict = Literal["ok", "warn", "reject", "failed", "skipped"]
+MOST_THUMBNAIL_BYTES = 1_500_000
+"""Rows further down have no picture: the page stays small however many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,8 @@ class WorklistRow:
         category: the largest finding in words, such as "solid 8 mm"; a dash without findings.
         reason: why not analysed, or what to mind; empty when all is well.
         link: path to the report, relative to the worklist; empty where there is none.
+        lung_rads: category that Lung-RADS suggests for the most suspicious finding, or a range such as
+            "3 to 4A"; empty where none.
     """
 
     name: str
@@ -45,6 +54,7 @@ class WorklistRow:
     category: str
     reason: str
     link: str
+    lung_rads: str = ""
 
 
 def row_from_report(report: Report, *, page: str = "report.html") -> WorklistRow:
@@ -68,6 +78,7 @@ def row_from_report(report: Report, *, page: str = "report.html") -> WorklistRow
         category=category(report),
         reason="; ".join(messages),
         link=f"{series.name}/{page}",
+        lung_rads=lung_rads_suggested(report),
     )
 
 
@@ -103,21 +114,34 @@ def row_from_failure(
     )
 
 
-def write_worklist(rows: Iterable[WorklistRow], out: Path) -> None:
+def write_worklist(rows: Iterable[WorklistRow], out: Path, language_code: LanguageCode = "en") -> None:
     """Write `worklist.html` and `worklist.csv`, sorted by urgency.
+
+    Args:
+        rows: one a Series.
+        out: folder to write; the cases' folders in it hold the thumbnails.
+        language_code: of the page; the table is English.
 
     Raises:
         OutputError: the folder cannot be written.
+        ConfigError: there is no such language.
     """
     ordered = sorted(rows, key=_urgency)
     make_folder(out)
     header = [field.name for field in fields(WorklistRow)]
     write_text(out / "worklist.csv", csv_text(header, [astuple(row) for row in ordered]))
-    write_text(out / "worklist.html", render("worklist.html", groups=_groups(ordered), total=len(ordered)))
+    page = render(
+        "worklist.html",
+        language_code,
+        groups=_groups(ordered),
+        total=len(ordered),
+        thumbnails=_thumbnails(ordered, out),
+    )
+    write_text(out / "worklist.html", page)
 
 
-def _urgency(row: WorklistRow) -> tuple[int, float, str]:
-    return _group(row), -(row.highest_probability or 0.0), row.name
+def _urgency(row: WorklistRow) -> tuple[int, int, float, str]:
+    return _group(row), -lung_rads_rank(row.lung_rads), -(row.highest_probability or 0.0), row.name
 
 
 def _group(row: WorklistRow) -> int:
@@ -129,14 +153,30 @@ def _group(row: WorklistRow) -> int:
 
 
 GROUPS = (
-    ("With findings", "The most probable finding first."),
-    ("Failed", "These series were not analysed: no statement is made about them."),
-    ("No finding above the operating point", "This does not exclude a nodule."),
-    ("Passed over", "Fit to be analysed; the remark says why it was not."),
-    ("Not analysed", "Not a chest CT that this can read, or not fit for it."),
+    (mark("With findings"), mark("The most urgent first: by suggested category, then by probability.")),
+    (mark("Failed"), mark("These series were not analysed: no statement is made about them.")),
+    (mark("No finding above the operating point"), mark("This does not exclude a nodule.")),
+    (mark("Passed over"), mark("Fit to be analysed; the remark says why it was not.")),
+    (mark("Not analysed"), mark("Not a chest CT that this can read, or not fit for it.")),
 )
 
 
-def _groups(ordered: list[WorklistRow]) -> list[tuple[str, str, list[WorklistRow]]]:
+def _groups(ordered: Sequence[WorklistRow]) -> list[tuple[str, str, list[WorklistRow]]]:
     groups = [(*words_, [row for row in ordered if _group(row) == i]) for i, words_ in enumerate(GROUPS)]
     return [group for group in groups if group[2]]
+
+
+def _thumbnails(ordered: Sequence[WorklistRow], out: Path) -> dict[str, str]:
+    """Pictures as data URIs, the most urgent rows first, as long as there is room."""
+    pictures: dict[str, str] = {}
+    room = MOST_THUMBNAIL_BYTES
+    for row in ordered:
+        path = out / row.name / THUMBNAIL
+        if not row.findings or not path.is_file():
+            continue
+        content = path.read_bytes()
+        room -= len(content)
+        if room < 0:
+            break
+        pictures[row.name] = webp_uri(content)
+    return pictures

@@ -162,7 +162,7 @@ def test_infer_hands_on_options_and_exit_code(
     model.mkdir()
     arguments = ["infer", str(tmp_path), "-o", str(out), "--model", str(model), "--formats", "csv, html"]
 
-    more = ["--series", "1.2", "--series", "1.3", "--index", str(tmp_path / "i.sqlite")]
+    more = ["--series", "1.2", "--series", "1.3", "--index", str(tmp_path / "i.sqlite"), "--language", "de"]
     assert run([*arguments, *more, "--threshold", "0.25", "--no-resume", "--device", "cuda:1"]) == exit_code
     assert given == {
         "sources": (tmp_path,),
@@ -177,6 +177,8 @@ def test_infer_hands_on_options_and_exit_code(
         "series": ("1.2", "1.3"),
         "all_series": False,
         "index": tmp_path / "i.sqlite",
+        "patient_data": None,
+        "language": "de",
     }
     printed = capsys.readouterr().out
     assert "1 processed, 2 failed" in printed

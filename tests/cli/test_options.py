@@ -38,6 +38,7 @@ OPTIONS = {
         "--series",
         "--all-series",
         "--patient-data",
+        "--language",
         "--index",
         "--resume",
         "--no-resume",

@@ -62,6 +62,7 @@ def test_all_files(tmp_path, report, scan, lungs, heat_map):
         "report.json",
         "report.html",
         "findings.csv",
+        "thumbnail.webp",
     }
     assert read_report(tmp_path / "case" / "report.json") == report
 
@@ -87,7 +88,7 @@ def test_unknown_format(tmp_path, report, scan):
 def test_a_case_that_fails_is_not_complete(tmp_path, report, scan, monkeypatch):
     """report.json comes last, so a case that has one is whole."""
 
-    def fail(*_args):
+    def fail(*_args, **_named):
         raise MemoryError
 
     monkeypatch.setattr(case, "report_page", fail)
