@@ -27,6 +27,11 @@ def choose_operating_point(
     """
     if threshold is not None:
         return OperatingPoint(threshold=threshold, words="Threshold set by hand.")
+    if not card.operating_points and fp_per_scan is None and card.default_threshold is not None:
+        return OperatingPoint(
+            threshold=card.default_threshold,
+            words="The model names no operating point; what to expect at this threshold is not known.",
+        )
     if not card.operating_points:
         raise UsageError(f"model {card.name} knows no operating points; give --threshold")
     wanted = DEFAULT_FP_PER_SCAN if fp_per_scan is None else fp_per_scan

@@ -91,6 +91,7 @@ class DetectorCard(Card):
 
     operating_points: tuple[OperatingPoint, ...]
     training: TrainingRecord
+    default_threshold: float | None = None
 
 
 class ModelCard(DetectorCard):

@@ -29,6 +29,9 @@ INFERENCE = Path("configs", "inference.json")
 
 WEIGHTS_SUFFIXES = (".pt", ".pth", ".ts")
 
+DEFAULT_THRESHOLD = 0.5
+"""Bundles name no operating point."""
+
 UNKNOWN_KEY = "unknown"
 """As the key of a record of patients: nobody can tell whom a bundle has seen."""
 
@@ -60,6 +63,7 @@ def read_bundle(path: Path) -> tuple[RetinaNet, RetinaNetCard]:
         grid=_checked(GridConfig, _grid(settings), path),
         boxes=_checked(BoxConfig, _boxes(settings), path),
         operating_points=(),
+        default_threshold=DEFAULT_THRESHOLD,
         training=_unknown_training(),
         metrics={},
         licence=f"that of the bundle{', ' + str(metadata['copyright']) if 'copyright' in metadata else ''}",
