@@ -1,0 +1,167 @@
+"""Train a RetinaNet: patches, network, operating points, model directory."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from medvision.config.base import config_sha256
+from medvision.config.retinanet_training import RetinaNetJob
+from medvision.datasets.split_record import SPLIT, write_split
+from medvision.errors import NothingToDoError
+from medvision.evaluation.froc import FrocResult, froc
+from medvision.evaluation.plot import plot_froc
+from medvision.files import make_folder, write_text
+from medvision.findings import Candidate
+from medvision.inference.lung_places import near_lungs
+from medvision.inference.predictor import choose_device
+from medvision.inference.retinanet.detector import candidates, engine
+from medvision.inference.retinanet.maps import Engine
+from medvision.models.card import OperatingPoint
+from medvision.models.directory import save_model
+from medvision.models.retinanet.boxes import select
+from medvision.models.retinanet.card import RetinaNetCard
+from medvision.models.retinanet.initial import RANDOM
+from medvision.models.retinanet.network import RetinaNet
+from medvision.preprocessing.ras import window
+from medvision.progress import track
+from medvision.tracking import start_run
+from medvision.training.cohort_split import CohortSplit, check_marks, split_cohorts
+from medvision.training.leakage import drop_near_duplicates
+from medvision.training.model_card import describe_training
+from medvision.training.result import TrainResult
+from medvision.training.retinanet.module import train_network
+from medvision.training.retinanet.patches import lung_box_ras
+from medvision.training.volumes import TrainingVolume, prepare
+
+logger = logging.getLogger(__name__)
+
+EVALUATION = "evaluation"
+WORK_FOLDER = ".work"
+BOOTSTRAPS = 1000
+
+
+def train(job: RetinaNetJob, *, resume: bool = False) -> TrainResult:
+    """Train on the configured cohorts and write a model directory.
+
+    Args:
+        job: everything the result depends on.
+        resume: go on from the checkpoints of an interrupted training.
+
+    Raises:
+        OutputError: the model directory cannot be written.
+        DataError: a cohort that cannot be read, or with fewer than two patients.
+        ModelError: the initial weights cannot be read or do not fit.
+        NothingToDoError: no Series that can be used.
+    """
+    work = make_folder(make_folder(job.output) / WORK_FOLDER / config_sha256(job)[:12])
+    split = split_cohorts(job)
+    training, validation = _read(job, split, work / "voxels")
+    settings = job.model_dump(mode="json", exclude={"tracking"})
+    with start_run(job.tracking, name=job.name, params=settings, tags={"task": job.task}) as run:
+        logger_of_run = run.lightning_logger()
+        network = train_network(training, validation, job, work / "fit", logger=logger_of_run, resume=resume)
+        card = _card(job, training, validation, run.run_id)
+        measured = measure_on(network, card, validation, seed=job.seed)
+        _write_evaluation(measured, job.output / EVALUATION)
+        card = card.model_copy(
+            update={"operating_points": _operating_points(measured), "metrics": _metrics(measured)}
+        )
+        card = save_model(job.output, card, network)
+        shutil.rmtree(job.output / WORK_FOLDER)
+        write_split(job.output / SPLIT, split.record)
+        run.log_metrics(card.metrics)
+        run.log_folder(job.output / EVALUATION, EVALUATION)
+        run.log_folder(job.output, "model")
+        version = run.register("model", job.tracking.register_as) if job.tracking.register_as else None
+    logger.info("model %s version %s written to %s", card.name, card.version, job.output)
+    return TrainResult(job.output, run.run_id, version, dict(card.metrics))
+
+
+def _read(
+    job: RetinaNetJob, split: CohortSplit, voxels: Path
+) -> tuple[list[TrainingVolume], list[TrainingVolume]]:
+    """Read, resample and check all scans of both parts."""
+    find_box = partial(lung_box_ras, grid=job.grid)
+    read = [prepare(part, find_box, job.data.workers, voxels / name) for name, part in split.parts.items()]
+    check_marks([volume for part in read for volume in part], split.cohort_of)
+    read[1] = drop_near_duplicates(*read)
+    for name, part in zip(("learn from", "validate on"), read, strict=True):
+        if not any(len(volume.radii_mm) for volume in part):
+            raise NothingToDoError(f"no nodule to {name} among {len(part)} series; add patients")
+    return read[0], read[1]
+
+
+def _card(
+    job: RetinaNetJob,
+    training: Sequence[TrainingVolume],
+    validation: Sequence[TrainingVolume],
+    run_id: str | None,
+) -> RetinaNetCard:
+    start = "random weights" if job.fit.weights == RANDOM else f"the weights of {Path(job.fit.weights).name}"
+    return RetinaNetCard(
+        name=job.name,
+        version=config_sha256(job)[:12],
+        task=job.task,
+        network=job.network,
+        grid=job.grid,
+        boxes=job.boxes,
+        operating_points=(),
+        metrics={},
+        training=describe_training(training, job, run_id, validation),
+        licence=f"Apache-2.0; started from {start}, whose licence holds for what is made of them",
+    )
+
+
+def measure_on(
+    network: RetinaNet, card: RetinaNetCard, volumes: Sequence[TrainingVolume], *, seed: int
+) -> FrocResult:
+    """FROC on the lungs' boxes of patients that were not learnt from."""
+    runner = engine(copy.deepcopy(network), card, choose_device("auto"))
+    found = {
+        volume.series.series_instance_uid: _candidates(runner, card, volume)
+        for volume in track(volumes, "validate", len(volumes))
+    }
+    annotations = [annotation for volume in volumes for annotation in volume.series.annotations]
+    return froc(found, annotations, list(found), bootstrap=BOOTSTRAPS, seed=seed)
+
+
+def _candidates(runner: Engine, card: RetinaNetCard, volume: TrainingVolume) -> tuple[Candidate, ...]:
+    grid = volume.box.grid
+    image = window(grid.hu, card.grid.window_hu)
+    shape = image.shape[0], image.shape[1], image.shape[2]
+    where = torch.from_numpy(near_lungs(volume.box.lungs, grid.affine, shape))
+    boxes = select(runner.maps(image, where), shape, card.network, card.boxes)
+    return candidates(boxes, where, grid.affine)
+
+
+def _operating_points(measured: FrocResult) -> tuple[OperatingPoint, ...]:
+    """One for each of LUNA16's false-positive rates."""
+    return tuple(
+        OperatingPoint(fp_per_scan=rate, threshold=threshold, sensitivity=sensitivity)
+        for rate, (threshold, sensitivity) in ((r, measured.operating_point(r)) for r in measured.fp_per_scan)
+    )
+
+
+def _metrics(measured: FrocResult) -> dict[str, float]:
+    _, lower, upper = measured.cpm_interval or (measured.cpm,) * 3
+    return {
+        "validation/cpm": measured.cpm,
+        "validation/cpm_lower": lower,
+        "validation/cpm_upper": upper,
+        "validation/scans": float(measured.n_scans),
+        "validation/nodules": float(measured.n_nodules),
+    }
+
+
+def _write_evaluation(measured: FrocResult, folder: Path) -> None:
+    make_folder(folder)
+    write_text(folder / "froc.json", json.dumps(measured.to_dict(), indent=2) + "\n")
+    plot_froc(measured, folder / "froc.png")
