@@ -9,11 +9,15 @@ from medvision.config.base import load_task
 from medvision.config.classification import ClassifyPatchesConfig
 from medvision.config.detection import DetectionConfig
 from medvision.config.pictures import ClassifyImagesConfig, ClassifyMedmnistConfig
+from medvision.config.retinanet_training import RetinaNetJob
 
-JobConfig = DetectionConfig | ClassifyPatchesConfig | ClassifyImagesConfig | ClassifyMedmnistConfig
+JobConfig = (
+    DetectionConfig | RetinaNetJob | ClassifyPatchesConfig | ClassifyImagesConfig | ClassifyMedmnistConfig
+)
 
 _TASKS: dict[str, type[JobConfig]] = {
     "detect_lite": DetectionConfig,
+    "detect_retinanet": RetinaNetJob,
     "classify_patches": ClassifyPatchesConfig,
     "classify_images": ClassifyImagesConfig,
     "classify_medmnist": ClassifyMedmnistConfig,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medvision.config.detection import DetectionConfig
+from medvision.config.retinanet_training import RetinaNetJob
 from medvision.config.splits import SplitConfig, Stratum
 from medvision.datasets.cohort import open_cohort
 from medvision.datasets.fit_checks import check_fit, check_tissue, fit_tissue
@@ -48,7 +49,7 @@ class CohortSplit:
         return {TRAINING: self.training, VALIDATION: self.validation}
 
 
-def split_cohorts(config: DetectionConfig) -> CohortSplit:
+def split_cohorts(config: DetectionConfig | RetinaNetJob) -> CohortSplit:
     """Open all cohorts, compare their marks with their scans' headers, and part them by patient.
 
     Raises:
@@ -112,7 +113,7 @@ def _open_all(folders: Sequence[Path]) -> tuple[list[LabelledSeries], dict[str, 
 
 
 def _part(
-    config: DetectionConfig, series: Sequence[LabelledSeries], cohort_of: Mapping[str, Path]
+    config: DetectionConfig | RetinaNetJob, series: Sequence[LabelledSeries], cohort_of: Mapping[str, Path]
 ) -> tuple[list[LabelledSeries], list[LabelledSeries]]:
     split = config.data.split
     if split.reuse is not None:

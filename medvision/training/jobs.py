@@ -5,6 +5,7 @@ from __future__ import annotations
 from medvision.config.classification import ClassifyPatchesConfig
 from medvision.config.detection import DetectionConfig
 from medvision.config.jobs import JobConfig
+from medvision.config.retinanet_training import RetinaNetJob
 from medvision.training.result import TrainResult
 
 
@@ -22,6 +23,10 @@ def run_job(config: JobConfig, *, resume: bool = False) -> TrainResult:
         from medvision.training import detection
 
         return detection.train(config, resume=resume)
+    if isinstance(config, RetinaNetJob):
+        from medvision.training.retinanet import job
+
+        return job.train(config, resume=resume)
     if isinstance(config, ClassifyPatchesConfig):
         from medvision.training import patch_classification
 

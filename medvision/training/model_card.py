@@ -9,6 +9,7 @@ import numpy as np
 
 from medvision.config.base import config_sha256
 from medvision.config.detection import DetectionConfig
+from medvision.config.retinanet_training import RetinaNetJob
 from medvision.models.directory import TrainingRecord
 from medvision.models.leakage import hash_all, key_id, read_key
 from medvision.training.volumes import TrainingVolume
@@ -16,7 +17,7 @@ from medvision.training.volumes import TrainingVolume
 
 def describe_training(
     volumes: Sequence[TrainingVolume],
-    config: DetectionConfig,
+    config: DetectionConfig | RetinaNetJob,
     run_id: str | None,
     validation: Sequence[TrainingVolume] = (),
 ) -> TrainingRecord:
