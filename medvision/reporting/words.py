@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from medvision.findings import Density
+from medvision.reporting.context_records import CancerRiskRecord
 from medvision.reporting.languages.catalogue import THIN, Language, language, mark
 from medvision.reporting.report import CheckRecord, FindingRecord, OperatingPoint, Report, SeriesRecord
 from medvision.volumes import Verdict
@@ -139,7 +140,8 @@ class Words:
         lower, upper = finding.volume_lower_mm3, finding.volume_upper_mm3
         if lower is None or upper is None:
             return ""
-        return self.text("%(low)s to %(high)s", low=self._three_digits(lower), high=self._three_digits(upper))
+        low, high = self._three_digits(lower), self._three_digits(upper)
+        return self.text("95%% limits %(low)s to %(high)s", low=low, high=high)
 
     def hounsfield(self, value: float) -> str:
         """HU with a real minus sign."""
@@ -169,6 +171,11 @@ class Words:
         if not finding.reliable:
             return self.text("Finding of about %(size)s", size=self.size(finding))
         return self.text(TITLE[finding.density], size=self.size(finding))
+
+    def category_of(self, finding: FindingRecord, guideline: str) -> str:
+        """What one guideline suggests for a finding, as a code; a dash where it suggests nothing."""
+        codes = [one.category for one in finding.categories if one.guideline.startswith(guideline)]
+        return self._plain(codes[0]) if codes else DASH
 
     def density(self, finding: FindingRecord) -> str:
         """Density type in one word."""
@@ -231,7 +238,15 @@ class Words:
         if finding.malignancy_probability is not None:
             name = self.text("Malignancy, a model’s estimate")
             facts.append(Fact(name, self.percent(finding.malignancy_probability)))
+        if finding.cancer_risk is not None:
+            facts.append(self._cancer_risk(finding.cancer_risk))
         return [*facts, Fact(self.text("Centre, LPS"), self.point(finding.center_lps_mm))]
+
+    def _cancer_risk(self, risk: CancerRiskRecord) -> Fact:
+        name = self.text("Cancer risk, %(model)s", model=risk.model)
+        missing = ", ".join(self._plain(fact) for fact in risk.missing)
+        note = self.text("not known: %(facts)s", facts=missing) if missing else ""
+        return Fact(name, self.percents(risk.lower, risk.upper), note)
 
     def point(self, center_mm: tuple[float, float, float]) -> str:
         """Coordinates with real minus signs."""
