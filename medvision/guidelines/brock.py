@@ -51,7 +51,7 @@ def probability(model: BrockModel, factors: Factors) -> float:
         + model.female * factors.female
         + model.family_history * factors.family_history
         + model.emphysema * factors.emphysema
-        + model.size * ((factors.long_axis_mm / 10) ** -0.5 - table.size_center)
+        + model.size * ((max(factors.long_axis_mm, table.smallest_mm) / 10) ** -0.5 - table.size_center)
         + model.density[factors.density]
         + model.upper_lobe * factors.upper_lobe
         + model.nodules * (factors.nodules - table.nodules_center)

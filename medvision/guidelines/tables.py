@@ -151,6 +151,7 @@ class Brock(_Part):
     nodules_center: float
     size_center: float
     age_years: tuple[float, float]
+    smallest_mm: float
     largest_mm: float
     spiculated: Spiculated
     models: tuple[BrockModel, ...]
