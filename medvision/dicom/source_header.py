@@ -35,6 +35,8 @@ TYPE_2 = (
 )
 """Attributes of PS3.3 C.7.1.1 and C.7.2.1 that must be there, empty where not known."""
 _KNOWN_BY = ("PatientID", "PatientName", "StudyInstanceUID", "FrameOfReferenceUID", "SpecificCharacterSet")
+_WRITTEN = ("DS", "IS")
+"""VRs whose values pydicom gives as numbers."""
 _SEXES = ("M", "F", "O")
 _LATIN_1, _UTF_8 = "ISO_IR 100", "ISO_IR 192"
 
@@ -87,7 +89,7 @@ def _usable(read: Dataset, tag: BaseTag) -> DataElement | None:
         element = read[tag]
         if element.keyword not in _KNOWN_BY and element.VR != "SQ":
             for value in element.value if element.VM > 1 else [element.value]:
-                validate_value(element.VR, value, RAISE)
+                validate_value(element.VR, str(value) if element.VR in _WRITTEN else value, RAISE)
     except Exception:  # noqa: BLE001  as above: one odd element does not spoil the others
         return None
     return element

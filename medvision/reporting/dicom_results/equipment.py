@@ -95,8 +95,10 @@ def observer_device(report: Report) -> hd.sr.ObserverContext:
 _NOW = ("InstanceCreationDate", "InstanceCreationTime", "DateOfSecondaryCapture", "TimeOfSecondaryCapture")
 
 
-def finish(dataset: Dataset, description: str) -> Dataset:
+def finish(dataset: Dataset, source: Source, description: str) -> Dataset:
     """Say what the Series is, and drop the clock's time: the same input gives the same bytes."""
+    if character_set := source.header.get("SpecificCharacterSet"):
+        dataset.SpecificCharacterSet = character_set
     dataset.SeriesDescription = description
     dataset.BodyPartExamined = "CHEST"
     for keyword in _NOW:

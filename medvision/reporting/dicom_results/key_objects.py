@@ -37,5 +37,5 @@ def key_objects(report: Report, source: Source, captures: Sequence[Dataset] = ()
     dataset = hd.ko.KeyObjectSelectionDocument(
         evidence=images, content=content, series_number=SERIES_NUMBER, **arguments
     )
-    dataset.copy_patient_and_study_information(source.base)
-    return finish(dataset, "medvision findings, key images")
+    dataset.copy_patient_and_study_information(source.image(0))
+    return finish(dataset, source, "medvision findings, key images")

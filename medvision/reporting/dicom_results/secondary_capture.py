@@ -25,7 +25,7 @@ def secondary_captures(report: Report, source: Source) -> list[Dataset]:
 
 def _capture(report: Report, source: Source, picture: Picture, number: int) -> Dataset:
     dataset = hd.sc.SCImage.from_ref_dataset(
-        ref_dataset=source.base,
+        ref_dataset=source.image(0),
         pixel_array=picture,
         photometric_interpretation="RGB",
         bits_allocated=8,
@@ -35,6 +35,6 @@ def _capture(report: Report, source: Source, picture: Picture, number: int) -> D
         transfer_syntax_uid=ExplicitVRLittleEndian,
         **instance_arguments(report, source, "SC", report_digest(report), number),
     )
-    dataset.copy_patient_and_study_information(source.base)
+    dataset.copy_patient_and_study_information(source.image(0))
     dataset.BurnedInAnnotation = "NO"
-    return finish(dataset, "medvision findings, summary")
+    return finish(dataset, source, "medvision findings, summary")

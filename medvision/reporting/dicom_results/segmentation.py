@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from medvision.geometry import lps_to_voxel, spacing_mm, voxel_to_lps
+from medvision.geometry import lps_to_voxel, spacing_mm
 from medvision.measurement.nodule import NoduleMask
 from medvision.reporting.dicom_results import codes
 from medvision.reporting.dicom_results.equipment import algorithm, finish, instance_arguments
-from medvision.reporting.dicom_results.source import Source, another
+from medvision.reporting.dicom_results.source import DIGITS, Source, another
 from medvision.reporting.dicom_results.uids import derived_uid, report_digest
 from medvision.reporting.report import FindingRecord, Report
 
@@ -66,7 +66,9 @@ def segmentation(
     """
     slots = _slots(segments)
     arguments = instance_arguments(report, source, f"SEG {kind}", report_digest(report))
-    _, *in_plane_mm = spacing = spacing_mm(source.scan.volume.affine)
+    between_slices_mm, *in_plane_mm = (
+        round(length, DIGITS) for length in spacing_mm(source.scan.volume.affine)
+    )
     dataset = hd.seg.Segmentation(
         source_images=[source.image(slot) for slot in slots],
         pixel_array=_pixels(source, segments, slots, may_overlap=kind == "BINARY"),
@@ -76,13 +78,13 @@ def segmentation(
         content_label="NODULES",
         content_description="Findings of a chest CT",
         plane_orientation=hd.PlaneOrientationSequence("PATIENT", source.base.ImageOrientationPatient),
-        plane_positions=[_position(source, slot) for slot in slots],
-        pixel_measures=hd.PixelMeasuresSequence(in_plane_mm, spacing[0], spacing[0]),
+        plane_positions=[hd.PlanePositionSequence("PATIENT", source.position_mm(slot)) for slot in slots],
+        pixel_measures=hd.PixelMeasuresSequence(in_plane_mm, between_slices_mm, between_slices_mm),
         **arguments,
     )
     _refer(dataset, source)
     _set_dimension_uid(dataset, derived_uid("dimensions", arguments["sop_instance_uid"]))
-    return finish(dataset, "medvision findings, segmentation")
+    return finish(dataset, source, "medvision findings, segmentation")
 
 
 def _slots(segments: Sequence[Segment]) -> list[int]:
@@ -92,11 +94,6 @@ def _slots(segments: Sequence[Segment]) -> list[int]:
         first = segment.mask.offset_vox[0]
         used |= {first + int(k) for k in np.flatnonzero(segment.mask.mask.any(axis=(1, 2)))}
     return sorted(used)
-
-
-def _position(source: Source, slot: int) -> hd.PlanePositionSequence:
-    position_mm = voxel_to_lps(source.scan.volume.affine, (slot, 0, 0))
-    return hd.PlanePositionSequence("PATIENT", position_mm.tolist())
 
 
 def _pixels(
@@ -153,7 +150,9 @@ def _refer(dataset: Dataset, source: Source) -> None:
         position_mm = [float(x) for x in frame.PlanePositionSequence[0].ImagePositionPatient]
         slot = round(float(lps_to_voxel(affine, position_mm)[0]))
         reference = source.reference(slot)
-        references.setdefault(reference.ReferencedSOPInstanceUID, _without_frame(reference))
+        references.setdefault(
+            reference.ReferencedSOPInstanceUID, another(reference, without=("ReferencedFrameNumber",))
+        )
         if not source.scan.slices[slot].coincides:
             frame.DerivationImageSequence = []
             continue
@@ -164,13 +163,6 @@ def _refer(dataset: Dataset, source: Source) -> None:
     series.SeriesInstanceUID = source.scan.series_instance_uid
     series.ReferencedInstanceSequence = list(references.values())
     dataset.ReferencedSeriesSequence = [series]
-
-
-def _without_frame(reference: Dataset) -> Dataset:
-    whole = another(reference)
-    if "ReferencedFrameNumber" in whole:
-        del whole.ReferencedFrameNumber
-    return whole
 
 
 def _set_dimension_uid(dataset: Dataset, uid: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -34,6 +34,8 @@ _DATES = (
     ("SeriesDate", "SeriesTime"),
     ("StudyDate", "StudyTime"),
 )
+DIGITS = 10
+"""Of millimetres and cosines: all that a decimal string has room for."""
 _NO_DATE, _NO_TIME = "19000101", "000000"
 """What stands in a type 1 date where the source tells none (de-identified)."""
 
@@ -89,6 +91,7 @@ class Source:
         between_slices_mm, *in_plane_mm = map(decimal, spacing_mm(scan.volume.affine))
         return another(
             self.header,
+            without=("SpecificCharacterSet",),  # highdicom does not know all: set when all is written
             SOPClassUID=CTImageStorage,  # single frames: where they are not, `reference` says so
             Modality="CT",
             StudyInstanceUID=scan.study_instance_uid or derived_uid("study", scan.series_instance_uid),
@@ -106,13 +109,16 @@ class Source:
         )
 
     def image(self, slot: int) -> Dataset:
-        """The header of one slice of the volume as if it were an image of its own."""
-        position_mm = voxel_to_lps(self.scan.volume.affine, (slot, 0, 0))
+        """One slice of the volume as if it were an image of its own, under a UID that is no other slice's."""
         return another(
             self.base,
-            SOPInstanceUID=self.scan.slices[slot].sop_instance_uid,
-            ImagePositionPatient=[decimal(coordinate) for coordinate in position_mm],
+            SOPInstanceUID=derived_uid("slice", str(slot)),
+            ImagePositionPatient=[decimal(coordinate) for coordinate in self.position_mm(slot)],
         )
+
+    def position_mm(self, slot: int) -> list[float]:
+        """Image Position (Patient) of a slice of the volume."""
+        return [float(x) for x in voxel_to_lps(self.scan.volume.affine, (slot, 0, 0)).round(DIGITS)]
 
     def reference(self, slot: int) -> Dataset:
         """Image SOP Instance Reference Macro (PS3.3 table 10-3) of a slice's source, with its frame."""
@@ -132,11 +138,11 @@ class Source:
         ]
 
 
-def another(dataset: Dataset, **values: Any) -> Dataset:  # noqa: ANN401
-    """The same elements, but for these: set on the copy, since the others are shared."""
+def another(dataset: Dataset, *, without: Collection[str] = (), **values: Any) -> Dataset:  # noqa: ANN401
+    """The same elements, but for some: those set anew belong to the copy, the others are shared."""
     copied = Dataset()
     for element in dataset:
-        if element.keyword not in values:
+        if element.keyword not in values and element.keyword not in without:
             copied.add(element)
     for keyword, value in values.items():
         setattr(copied, keyword, value)
@@ -145,4 +151,4 @@ def another(dataset: Dataset, **values: Any) -> Dataset:  # noqa: ANN401
 
 def decimal(value: float) -> str:
     """A decimal string of at most 16 characters (PS3.5 6.2)."""
-    return format_number_as_ds(float(value))
+    return format_number_as_ds(round(float(value), DIGITS))

@@ -56,7 +56,7 @@ def structured_report(
         coding_schemes=[codes.coding_scheme()],
         **instance_arguments(report, source, "SR", report_digest(report)),
     )
-    return finish(dataset, "medvision findings, measurements")
+    return finish(dataset, source, "medvision findings, measurements")
 
 
 def _evidence(report: Report, source: Source, seg: Dataset | None) -> list[Dataset]:

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
 from medvision.files import write_whole
 from medvision.measurement.nodule import NoduleMask
 from medvision.reporting.dicom_results.key_objects import key_objects
 from medvision.reporting.dicom_results.secondary_capture import secondary_captures
-from medvision.reporting.dicom_results.segmentation import segmentation, segments_of
+from medvision.reporting.dicom_results.segmentation import Segment, segmentation, segments_of
 from medvision.reporting.dicom_results.source import Source, header_of_store
 from medvision.reporting.dicom_results.structured_report import structured_report
 from medvision.reporting.report import Report
@@ -47,7 +48,15 @@ def write_dicom_results(
     for path in folder.glob("findings_*.dcm"):
         path.unlink()
     source = Source(scan, header if header is not None else header_of_store(scan))
-    segments = segments_of(report, masks)
+    with disable_value_validation():  # what a PACS knows the patient by stays as it is
+        made = _make(report, source, segments_of(report, masks), set(formats))
+        return [_save(dataset, folder / name) for name, dataset in made.items()]
+
+
+def _make(
+    report: Report, source: Source, segments: Sequence[Segment], formats: set[str]
+) -> dict[str, Dataset]:
+    """File name to object."""
     seg = segmentation(report, source, segments) if segments and "seg" in formats else None
     made: dict[str, Dataset] = {} if seg is None else {"findings_seg.dcm": seg}
     if segments and "labelmap" in formats:
@@ -59,9 +68,9 @@ def write_dicom_results(
         made["findings_sc.dcm" if number == 1 else f"findings_sc_{number}.dcm"] = capture
     if report.findings and "kos" in formats:
         made["findings_kos.dcm"] = key_objects(report, source, captures)
-    if not segments and {"seg", "labelmap"} & set(formats):
-        logger.info("series %s: no segmentation is written, no finding has a border", scan.name)
-    return [_save(dataset, folder / name) for name, dataset in made.items()]
+    if not segments and {"seg", "labelmap"} & formats:
+        logger.info("series %s: no finding has a border, so there is no SEG", source.scan.name)
+    return made
 
 
 def _save(dataset: Dataset, path: Path) -> Path:
