@@ -18,6 +18,8 @@ CUBE_VOX = 64
 """Edge of every cube in voxels, so that a finding costs the same whatever its size."""
 SMOOTHING_MM = 0.6
 """Standard deviation of the blur before thresholds are applied."""
+PARALLEL = 1e-4
+"""Largest sum of the components of a step that are not along one axis of the scan, in voxels."""
 AIR_HU, BONE_HU = -1024.0, 1500.0
 """HU are clipped to these: padding (−2048, −3024) is no step below air, and metal no peak."""
 
@@ -68,17 +70,40 @@ def sample_cube(volume: hd.Volume, center_mm: Point, side_mm: float) -> Cube:
     limit = np.array(volume.shape) - 1
     low, high = _reach(to_scan, limit)
     part = volume.array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))].astype(np.float32)
-    hu = ndimage.affine_transform(
-        np.clip(part, AIR_HU, BONE_HU),
-        to_scan[:3, :3],
-        to_scan[:3, 3] - low,
-        output_shape=(CUBE_VOX,) * 3,
-        order=1,
-        mode="nearest",
-    )
+    hu = _resampled(np.clip(part, AIR_HU, BONE_HU), to_scan[:3, :3], to_scan[:3, 3] - low)
     step_mm = side_mm / CUBE_VOX
     smooth = ndimage.gaussian_filter(hu, SMOOTHING_MM / step_mm)
     return Cube(hu, smooth, affine, step_mm, _inside(to_scan, limit))
+
+
+def _resampled(
+    part: NDArray[np.float32], steps: NDArray[np.float64], start: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Linear interpolation; axis by axis where the grids are parallel, which is much faster."""
+    along = np.abs(steps).argmax(axis=0)
+    if (
+        sorted(along.tolist()) != [0, 1, 2]
+        or np.abs(steps).sum() - np.abs(steps).max(axis=0).sum() > PARALLEL
+    ):
+        return np.asarray(
+            ndimage.affine_transform(
+                part, steps, start, output_shape=(CUBE_VOX,) * 3, order=1, mode="nearest"
+            )
+        )
+    for ours, theirs in enumerate(along):
+        places = start[theirs] + steps[theirs, ours] * np.arange(CUBE_VOX)
+        part = _along(part, places, int(theirs))
+    return np.ascontiguousarray(part.transpose(along))
+
+
+def _along(values: NDArray[np.float32], places: NDArray[np.float64], axis: int) -> NDArray[np.float32]:
+    """Values at places along one axis, the ends going on."""
+    places = np.clip(places, 0, values.shape[axis] - 1)
+    before = np.minimum(places.astype(int), max(values.shape[axis] - 2, 0))
+    after = np.minimum(before + 1, values.shape[axis] - 1)
+    share = (places - before).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(3)])
+    low = values.take(before, axis)
+    return np.asarray(low + share * (values.take(after, axis) - low))
 
 
 def _reach(to_scan: Affine, limit: NDArray[np.int_]) -> tuple[NDArray[np.int_], NDArray[np.int_]]:

@@ -25,6 +25,8 @@ PUNCTATE_SHARE, DIFFUSE_SHARE = 0.1, 0.7
 """Shares of the inside below which calcium is specks and above which it is everywhere."""
 CENTRAL_OFFSET = 0.3
 """Largest distance of the calcium's centre from the nodule's, in effective radii, for a central pattern."""
+BENIGN_CALCIUM: tuple[Calcification, ...] = ("diffuse", "central", "laminated", "popcorn")
+"""Patterns that make a nodule a calcified one, however little of it they fill."""
 INNER_RADIUS = 0.4
 """Part of the depth that is looked at for calcium in the middle."""
 
@@ -38,10 +40,10 @@ def hu_statistics(hu: NDArray[np.float32], mask: Mask) -> dict[str, float]:
     return {name: round(float(value), 1) for name, value in values.items()}
 
 
-def density_of(cube: Cube, found: Segmentation) -> Density:
-    """Density type from the HU inside, the border left out where enough is left."""
+def density_of(cube: Cube, found: Segmentation, calcification: Calcification) -> Density:
+    """Density type from the HU inside, without the border where enough is left, and the calcium."""
     hu = cube.smooth[inner_part(cube, found.mask)]
-    if (hu > CALCIFIED_HU).mean() >= CALCIFIED_SHARE:
+    if (hu > CALCIFIED_HU).mean() >= CALCIFIED_SHARE or calcification in BENIGN_CALCIUM:
         return "calcified"
     if np.percentile(hu, 95) < GROUND_GLASS_HU:
         return "ground_glass"

@@ -17,8 +17,6 @@ REACH_MM = 5.0
 """How far from the body spikes are followed."""
 SPIKE_MM = 1.2
 """A spike is at least so long."""
-WALL_DEPTH_MM = 4.0
-"""Tissue that is thicker than twice this is chest wall, mediastinum or diaphragm, not a vessel."""
 CONTACT_MM = 1.0
 """Tissue that is nearer than this touches."""
 PLEURAL_SHARE, VASCULAR_SHARE = 0.05, 0.01
@@ -62,7 +60,7 @@ def margin_of(cube: Cube, found: Segmentation) -> Margin:
     spike = (furthest >= SPIKE_MM) & ~goes_on
     goes_on[0] = spike[0] = False
     touching = surface & goes_on[labels]
-    wall = _wall(found.other, cube.step_mm)[box]
+    wall = found.wall[box]
     share = surface.sum()
     pleural, vascular = (touching & wall).sum() / share, (touching & ~wall).sum() / share
     attachment: Attachment = "none"
@@ -71,15 +69,6 @@ def margin_of(cube: Cube, found: Segmentation) -> Margin:
     elif vascular >= VASCULAR_SHARE:
         attachment = "vascular"
     return Margin(float((surface & spike[labels]).sum() / share), _unfilled(body), attachment)
-
-
-def _wall(other: Mask, step_mm: float) -> Mask:
-    """Thick tissue."""
-    depth_mm = ndimage.distance_transform_edt(np.pad(other, 1, mode="edge"))[1:-1, 1:-1, 1:-1] * step_mm
-    core = depth_mm > WALL_DEPTH_MM
-    if not core.any():
-        return np.zeros_like(other)
-    return np.asarray(other & (ndimage.distance_transform_edt(~core) * step_mm <= WALL_DEPTH_MM + 1))
 
 
 def _unfilled(body: Mask) -> float:

@@ -28,8 +28,8 @@ def component(mask: Mask, seed: Index) -> Mask | None:
 
 def around(mask: Mask, margin_vox: int) -> tuple[slice, ...]:
     """The bounding box of a mask that is not empty, with a margin."""
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
-    return tuple(slice(max(s.start - margin_vox, 0), s.stop + margin_vox) for s in box)
+    filled = [np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    return tuple(slice(max(int(f[0]) - margin_vox, 0), int(f[-1]) + 1 + margin_vox) for f in filled)
 
 
 def touches_edge(mask: Mask) -> bool:
@@ -103,7 +103,9 @@ def open_at(mask: Mask, seed: Index) -> Mask:
     depth = ndimage.distance_transform_edt(part)
     radius = OPENING_OF_RADIUS * _inscribed_radius(depth, local)
     core = nearest_component(depth > radius, local, min_share=0.0)
-    opened = part & (ndimage.distance_transform_edt(~core) <= radius + 1)
+    near = around(core, int(np.ceil(radius)) + 2)
+    opened = np.zeros_like(part)
+    opened[near] = part[near] & (ndimage.distance_transform_edt(~core[near]) <= radius + 1)
     result = np.zeros_like(mask)
     result[box] = opened[1:-1, 1:-1, 1:-1]
     return result

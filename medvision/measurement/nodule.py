@@ -88,7 +88,8 @@ def _measured(
     cube: Cube, found: Segmentation, border: Border, location: Location, remark: str, thickness_mm: float
 ) -> Measurement:
     long_mm, short_mm = axial_axes(border.share, border.level, cube.step_mm)
-    density = density_of(cube, found)
+    calcification = calcification_of(cube, found.mask)
+    density = density_of(cube, found, calcification)
     lower_mm3, upper_mm3 = volume_limits(border.volume_mm3, density, thickness_mm, reliable=not remark)
     margin = margin_of(cube, found)
     return Measurement(
@@ -105,7 +106,7 @@ def _measured(
         effective_diameter_mm=round(sphere_diameter(border.volume_mm3), 1),
         volume_lower_mm3=round(lower_mm3, 1),
         volume_upper_mm3=round(upper_mm3, 1),
-        calcification=calcification_of(cube, found.mask),
+        calcification=calcification,
         spiculation=round(margin.spiculation, 3),
         lobulation=round(margin.lobulation, 3),
         attachment=margin.attachment,

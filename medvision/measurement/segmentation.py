@@ -72,6 +72,7 @@ class Segmentation:
         lung_hu: local lung.
         core_hu: what the border is half of: the nodule's core, or the layer around a denser core.
         layered: True where there is such a layer.
+        wall: chest wall, mediastinum and diaphragm.
     """
 
     mask: Mask
@@ -79,6 +80,7 @@ class Segmentation:
     lung_hu: float
     core_hu: float
     layered: bool
+    wall: Mask
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def segment(cube: Cube, diameter_mm: float, thickness_mm: float) -> Segmentation
     mask, core_hu = found
     if wall.any():
         mask = with_base(mask, wall, place.above(core_hu) | wall, cube.step_mm)
-    return Segmentation(mask, place.above(core_hu) & ~mask, place.lung_hu, core_hu, layered)
+    return Segmentation(mask, place.above(core_hu) & ~mask, place.lung_hu, core_hu, layered, wall & ~mask)
 
 
 def _local_lung(cube: Cube) -> float:
