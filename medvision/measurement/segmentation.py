@@ -215,7 +215,7 @@ def _with_layer(place: _Place, dense: Mask, dense_hu: float, guess_hu: float) ->
         return None
     mask = place.nodule(layer_hu)
     if mask is None or touches_edge(mask):
-        return None
+        mask = whole
     return mask | (dense & ndimage.binary_dilation(mask, iterations=2)), layer_hu
 
 
