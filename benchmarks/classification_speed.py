@@ -1,7 +1,7 @@
 """Fine-tuning: samples a second beside the loop of MONAI's tutorials, same network, batch and optimiser.
 
 The loop: CacheDataset, random crop, three slices resized, DataLoader, float32, every layer run each time; two
-epochs. Ours: `look_at` and `fine_tune_on` as `medvision train` calls them, with validation and checkpoints;
+epochs. Ours: `look_to_learn` and `fine_tune_on` as `medvision train` calls them, with validation and checkpoints;
 20 epochs where the frozen stages are run once before (`top`), else 3. Data's share of ours: drawing batches.
 Needs the nodules of MEDVISION_TEST_DATA.
 """
@@ -21,12 +21,18 @@ from torch.nn import functional
 
 from benchmarks.nodules import CROP_VOX, NODULES, Recipe, Task, load, network_of
 from medvision.cli.console import set_verbosity
-from medvision.config.classification import PatchTrainingConfig
+from medvision.config.classification import (
+    ClassifyPatchesConfig,
+    PatchDataConfig,
+    PatchTrainingConfig,
+)
 from medvision.preprocessing.patch_views import orthogonal_views
 from medvision.training.finetuning.module import FineTuning
 from medvision.training.finetuning.network import EncodedClassifier
 from medvision.training.finetuning.pictures import PictureBatches, Pictures
-from medvision.training.patch_fine_tuning import LookedPatches, fine_tune_on, look_at
+from medvision.training.learning_cohort import LearningCohort
+from medvision.training.patch_fine_tuning import fine_tune_on
+from medvision.training.patch_samples import LookedPatches, look_to_learn
 
 EPOCHS = {"top": 20, "all": 3}
 PEER_EPOCHS = 2
@@ -42,7 +48,7 @@ def main() -> None:
     print("| learns | MONAI loop, samples/s | its data's share | ours, samples/s | data's share | ratio |")
     print("| --- | --- | --- | --- | --- | --- |")
     for train, epochs in EPOCHS.items():
-        settings = PatchTrainingConfig(train=train, epochs=epochs, patience=epochs)
+        settings = PatchTrainingConfig(train=train, epochs=epochs, patience=epochs, precision="auto")
         peer, peer_data = _tutorial(settings)
         ours, data = _ours(settings)
         print(
@@ -53,16 +59,22 @@ def main() -> None:
 
 def _ours(settings: PatchTrainingConfig) -> tuple[float, float]:
     """Samples seen a second in training, all told; the share of the time that drawing batches takes."""
-    found, patches = load(Task("malignancy", ">=4", "<=2"))
-    scores = found.targets.astype(np.float64)
+    found, _ = load(Task("malignancy", ">=4", "<=2"))
     network = network_of(RECIPE)
     begin = time.perf_counter()
-    samples = look_at(network, patches, found.records, scores, settings, off_centre_vox=3, seed=0)
     with TemporaryDirectory() as work:
-        fine_tune_on(samples, np.arange(len(patches)), settings, Path(work), seed=0)
+        config = _config(settings, found.manifest, Path(work))
+        cohort = LearningCohort.of(found, config)
+        samples = look_to_learn(config, network, cohort, None, Path(work))
+        fine_tune_on(samples, np.arange(len(cohort.records)), config, Path(work))
     took = time.perf_counter() - begin
-    seen = samples.images[:, : len(patches) * 4 // 5].shape[:2].numel() * settings.epochs
+    seen = samples.images[:, : len(cohort.records) * 4 // 5].shape[:2].numel() * settings.epochs
     return seen / took, _batches_alone(samples, settings) / took
+
+
+def _config(settings: PatchTrainingConfig, manifest: Path, output: Path) -> ClassifyPatchesConfig:
+    data = PatchDataConfig(manifest=manifest, label="malignancy", positive=">=4", negative="<=2")
+    return ClassifyPatchesConfig(task="classify_patches", output=output, data=data, training=settings)
 
 
 def _batches_alone(samples: LookedPatches, settings: PatchTrainingConfig) -> float:

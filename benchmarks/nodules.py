@@ -18,7 +18,8 @@ from medvision.datasets.splits import folds_by_patient
 from medvision.evaluation.classification import auc
 from medvision.models.patch_classifier import PatchClassifier
 from medvision.training.cross_validation import LabelledFeatures, fit_on, predict_out_of_fold
-from medvision.training.patch_features import shifted_features
+from medvision.training.patch_features import look_features
+from medvision.training.patch_looks import Look
 
 DATA = Path(os.environ.get("MEDVISION_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 NODULES = DATA / "nodule_patches"
@@ -64,8 +65,8 @@ def network_of(recipe: Recipe, seed: int = 0) -> PatchClassifier:
 
 def encode(recipe: Recipe, found: PatchSet, patches: Sequence[Tensor], seed: int = 0) -> Encoded:
     network = network_of(recipe, seed)
-    features = shifted_features(network, patches, COPIES, SHIFT_VOX, seed)
-    off_centre = shifted_features(network, patches, 2, SHIFT_VOX, seed + 1)[1]
+    features = look_features(network, patches, Look(COPIES, SHIFT_VOX, seed=seed))
+    off_centre = look_features(network, patches, Look(2, SHIFT_VOX, seed=seed + 1))[1]
     return _labelled(found, features), off_centre
 
 

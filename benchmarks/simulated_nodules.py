@@ -1,8 +1,8 @@
 """Simulated nodules as patches: as many as wanted, with ratings as readers might give them.
 
-Each patch is 51³ voxels of 0.7 mm, HU from −1000 to 400 scaled to 0..1, its nodule off the middle by up to three
-voxels along each axis, blurred and noisy as scanners are. Ratings from 1 to 5 are a choice of this benchmark:
-malignancy rises with size, spikes and an uneven outline, calcium lowers it, and readers scatter.
+Each patch is 51³ voxels of 0.7 mm, HU from −1000 to 400 scaled to 0..1, its nodule off the middle by up to
+three voxels along each axis, blurred and noisy as scanners are. Ratings from 1 to 5 are a choice of this
+benchmark: malignancy rises with size, spikes and an uneven outline, calcium lowers it, and readers scatter.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def _scanned(rng: np.random.Generator, hu: NDArray[np.float32]) -> NDArray[np.fl
 
 
 def _malignancy(rng: np.random.Generator, item: PlacedNodule) -> int:
-    score = np.log2(item.diameter_mm / 8) + SHAPE_SCORE[item.nodule.shape] + DENSITY_SCORE[item.nodule.density]
+    score = (
+        np.log2(item.diameter_mm / 8) + SHAPE_SCORE[item.nodule.shape] + DENSITY_SCORE[item.nodule.density]
+    )
     return 1 + int(np.searchsorted(CUTS, score + rng.normal(0, SCATTER)))
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medvision.config.base import Settings
-from medvision.config.finetuning import FineTuningConfig, OptimiserConfig
+from medvision.config.finetuning import (
+    AugmentationConfig,
+    FineTuningConfig,
+    OptimiserConfig,
+    SelfSupervisedConfig,
+    SemiSupervisedConfig,
+)
 from medvision.config.tracking import TrackingConfig
 
 
@@ -30,6 +36,17 @@ class PatchDataConfig(Settings):
 
     crop_vox: int | None = Field(default=33, ge=4)
     """Side of the cube around the patch's middle that is looked at; all of the patch where null."""
+
+    readers: tuple[str, ...] = ()
+    """Columns with what each reader gave for the label, empty where one gave nothing: their mean, or with
+    `training.targets: stepwise` the share of them beyond each step, is learnt instead of the label."""
+
+    ratings: tuple[str, ...] = ()
+    """Columns of other ratings that are learnt beside the label while fine-tuning (multi-task)."""
+
+    unlabelled: Path | None = None
+    """CSV with `path` and `patient_id` of patches without labels, for `semi_supervised` and
+    `self_supervised`. Patches of patients that have labels are left out."""
 
 
 class CrossValidationConfig(Settings):
@@ -68,11 +85,15 @@ class PatchTrainingConfig(OptimiserConfig):
 
     train: Literal["frozen", "top", "norm", "bias", "lora", "adapter", "all"] = "frozen"
     """`frozen`: a ridge probe on features of the encoder. Else which of its weights are fine-tuned beside the
-    head: the last stage (`top`), normalisations, biases, low-rank additions (`lora`) or `all`."""
+    head: the last stage (`top`), normalisations, biases, low-rank additions (`lora`), bottlenecks after the
+    stages (`adapter`) or `all`."""
 
-    targets: Literal["ordinal", "binary"] = "ordinal"
-    """Learn the label itself where it is a number (fine-tuned: on a scale from 0 to 1), or only the two
-    classes."""
+    targets: Literal["ordinal", "stepwise", "binary"] = "ordinal"
+    """Learn the label itself where it is a number (fine-tuned: on a scale from 0 to 1), step by step (is it
+    above 1, above 2, …), or only the two classes."""
+
+    unsure: bool = False
+    """Learn from rows that are neither positive nor negative, too; they are never tested."""
 
     epochs: int = Field(default=20, ge=1)
     """Most passes over the training patches."""
@@ -95,9 +116,53 @@ class PatchTrainingConfig(OptimiserConfig):
     shift_vox: int = Field(default=3, ge=0)
     """The other times its centre is moved by up to this much along each axis, as a detector would miss it."""
 
+    ensemble: int = Field(default=1, ge=1, le=20)
+    """Networks that are fine-tuned from other random numbers and judge together (deep ensemble)."""
+
+    snapshots: int = Field(default=1, ge=1, le=20)
+    """Networks that each fine-tuning leaves: its epochs are parted into as many cycles of a falling learning
+    rate, and the network at the end of each is kept. Above 1 it does not stop early."""
+
     def fine_tuning(self) -> FineTuningConfig:
         """The part that pictures have, too; there is none where the encoder is frozen."""
         return FineTuningConfig(**self.model_dump(include=set(FineTuningConfig.model_fields)))
+
+
+class JudgementConfig(Settings):
+    """What makes probabilities honest, fitted on training patients that were held out from the learning."""
+
+    calibration: Literal["platt", "temperature", "beta", "isotonic"] = "platt"
+    """`platt`: a logistic curve of the score. The others correct the probability that it gives."""
+
+    alpha: float = Field(default=0.1, gt=0, lt=1)
+    """How often the sets of classes (conformal prediction) may miss the truth."""
+
+    class_conditional: bool = False
+    """Keep that promise within each class."""
+
+
+class PatchAugmentationConfig(AugmentationConfig):
+    """Random changes of each look at a training patch after the first."""
+
+    rotation_degrees: float = Field(default=0.0, ge=0, le=180)
+    """Largest rotation in the axial plane, either way."""
+
+    shift: float = Field(default=0.0, ge=0, lt=1)
+    """Largest move along rows and columns, as a part of the side, beside `training.shift_vox`."""
+
+    shear: float = Field(default=0.0, ge=0, lt=1)
+    """Largest shear."""
+
+    zoom: float = Field(default=0.0, ge=0, lt=1)
+    """Largest relative change of size; size is a sign of malignancy."""
+
+    flip: bool = False
+    """Mirror half of them along each axis."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do."""
+        return self != PatchAugmentationConfig()
 
 
 class ClassifyPatchesConfig(Settings):
@@ -119,4 +184,28 @@ class ClassifyPatchesConfig(Settings):
     cv: CrossValidationConfig = CrossValidationConfig()
     model: PatchModelConfig = PatchModelConfig()
     training: PatchTrainingConfig = PatchTrainingConfig()
+    augmentation: PatchAugmentationConfig = PatchAugmentationConfig()
+    judgement: JudgementConfig = JudgementConfig()
+    semi_supervised: SemiSupervisedConfig = SemiSupervisedConfig()
+    self_supervised: SelfSupervisedConfig = SelfSupervisedConfig()
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        training, semi = self.training, self.semi_supervised.weight > 0
+        if training.train == "frozen":
+            wanted = {
+                "data.ratings": bool(self.data.ratings),
+                "training.ensemble": training.ensemble > 1,
+                "training.snapshots": training.snapshots > 1,
+                "semi_supervised.weight": semi,
+            }
+            if named := [key for key, given in wanted.items() if given]:
+                raise ValueError(f"{', '.join(named)} need fine-tuning: give training.train another value")
+        if training.train == "top" and semi:
+            raise ValueError("semi_supervised.weight needs pictures to change: training.train cannot be top")
+        if (semi or self.self_supervised.epochs) and self.data.unlabelled is None:
+            raise ValueError("semi_supervised and self_supervised need data.unlabelled")
+        if training.unsure and training.targets == "binary":
+            raise ValueError("training.unsure: rows that are neither class need targets ordinal or stepwise")
+        return self

@@ -26,6 +26,9 @@ from medvision.progress import track
 
 logger = logging.getLogger(__name__)
 
+UNSURE = -1
+"""Target of a label that is neither positive nor negative."""
+
 
 @dataclass(frozen=True, slots=True)
 class PatchRecord:
@@ -34,7 +37,7 @@ class PatchRecord:
     Attributes:
         path: the file.
         patient_id: keeps a patient's patches together in splits. Never printed.
-        target: 1 positive, 0 negative.
+        target: 1 positive, 0 negative, -1 neither.
         columns: all columns of its row as text, the known and the unknown ones.
         shape: slices, rows, columns; all the same.
         spacing_mm: along slice, row and column; None where the file does not say (`.npy`).
@@ -67,6 +70,7 @@ class PatchSet:
         n_neither: rows whose label is neither positive nor negative.
         n_unlabelled: rows without a label.
         left_out: rows whose file cannot be used, and why.
+        unsure: rows whose label is neither, with a target of -1, where they were asked for.
     """
 
     manifest: Path
@@ -75,6 +79,7 @@ class PatchSet:
     n_neither: int
     n_unlabelled: int
     left_out: tuple[LeftOut, ...]
+    unsure: tuple[PatchRecord, ...] = ()
 
     @property
     def targets(self) -> NDArray[np.int64]:
@@ -94,6 +99,7 @@ def read_patches(
     positive: str | None = None,
     negative: str | None = None,
     root: Path | None = None,
+    keep_unsure: bool = False,
 ) -> PatchSet:
     """Read a manifest and the headers of its patches; no voxel is read yet.
 
@@ -105,6 +111,7 @@ def read_patches(
         negative: which are negative, such as `<=2`; without it every label that is not positive, or `==0`
             where `positive` is not given either.
         root: what relative paths are relative to; the manifest's folder if None.
+        keep_unsure: read rows whose label is neither, too.
 
     Raises:
         ConfigError: a condition that cannot be read.
@@ -118,6 +125,7 @@ def read_patches(
     judged = [(row, target_of(manifest, row, label, rule)) for row in labelled]
     chosen = [(row, target) for row, target in judged if target is not None]
     records, left_out = _with_headers(chosen)
+    neither = [(row, UNSURE) for row, target in judged if target is None] if keep_unsure else []
     found = PatchSet(
         manifest,
         label,
@@ -125,6 +133,7 @@ def read_patches(
         n_neither=len(labelled) - len(chosen),
         n_unlabelled=len(rows) - len(labelled),
         left_out=tuple(left_out),
+        unsure=tuple(_with_headers(neither)[0]),
     )
     _tell(found, rule)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Self
 
 import torch
@@ -41,10 +42,23 @@ class PatchClassifier(nn.Module):
         logits: Tensor = self.head(self.encoder(self.look(patches)))
         return logits[:, 0]
 
-    def look(self, patches: Tensor, shift_vox: Tensor | None = None) -> Tensor:
-        """What the encoder sees of patches, their centres moved by (N, 3) voxels."""
+    def look(
+        self,
+        patches: Tensor,
+        shift_vox: Tensor | None = None,
+        change: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """What the encoder sees of patches.
+
+        Args:
+            patches: (N, D, H, W).
+            shift_vox: (N, 3) how far centres are moved.
+            change: of the (N, S, S, S) cubes around them.
+        """
         size_vox = self._crop_vox or min(patches.shape[1:])
         cubes = crop_patches(patches, size_vox, shift_vox)
+        if change is not None:
+            cubes = change(cubes)
         if self.encoder.is_3d:
             return resized_cubes(cubes, self._settings.size_px)
         views = orthogonal_views(cubes, self._settings.size_px)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -60,19 +60,20 @@ def resized_cubes(cubes: Tensor, size_px: int) -> Tensor:
     )
 
 
-def check_patches(source: Path, patches: Sequence[Tensor]) -> None:
+def check_patches(source: Path, patches: Iterable[Tensor]) -> None:
     """Refuse what no network can learn from.
 
     Raises:
         DataError: all patches are the same everywhere, or values lie far from 0..1.
     """
-    lows, highs = [float(patch.min()) for patch in patches], [float(patch.max()) for patch in patches]
-    if all(low == high for low, high in zip(lows, highs, strict=True)):
+    extremes = [(float(patch.min()), float(patch.max())) for patch in patches]
+    if all(low == high for low, high in extremes):
         raise DataError(
-            f"{source}: all {len(patches)} patches are the same everywhere: nothing to learn from"
+            f"{source}: all {len(extremes)} patches are the same everywhere: nothing to learn from"
         )
-    if min(lows) < -LEEWAY or max(highs) > 1 + LEEWAY:
+    lowest, highest = min(low for low, _ in extremes), max(high for _, high in extremes)
+    if lowest < -LEEWAY or highest > 1 + LEEWAY:
         raise DataError(
-            f"{source}: patches hold values from {min(lows):g} to {max(highs):g}; scale them to 0..1, "
+            f"{source}: patches hold values from {lowest:g} to {highest:g}; scale them to 0..1, "
             "such as HU from -1000 to 400"
         )

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from medvision.contracts import check_table
 from medvision.datasets.patches import PatchSet
+from medvision.evaluation.calibration_floor import calibration_floor
 from medvision.evaluation.classification import ClassificationResult, auc, evaluate_classification
 from medvision.evaluation.classification_plot import plot_classification
+from medvision.evaluation.conformal import SetQuality, evaluate_sets
 from medvision.files import write_text
+from medvision.training.cross_validation import JudgedOutOfFold
 
 OOF, METRICS, PICTURE = "oof.csv", "metrics.json", "classification.png"
 
@@ -26,15 +29,28 @@ class OutOfFold:
 
     Attributes:
         found: the patches.
-        fold_of: (N,) fold of each.
-        probability: (N,) of the positive class.
-        shifted: (N,) the same with the centre off by a few voxels.
+        fold_of: (M,) fold of each of them, and of patches that are only learnt from behind them.
+        judged: what is said of the same patches.
     """
 
     found: PatchSet
     fold_of: NDArray[np.int64]
-    probability: NDArray[np.float64]
-    shifted: NDArray[np.float64]
+    judged: JudgedOutOfFold
+
+    @property
+    def probability(self) -> NDArray[np.float64]:
+        """(N,) of the positive class, of the patches that are tested."""
+        return self.judged.probability[: len(self.found.records)]
+
+    @property
+    def shifted(self) -> NDArray[np.float64]:
+        """(N,) the same with the centre off by a few voxels."""
+        return self.judged.shifted[: len(self.found.records)]
+
+    @property
+    def sets(self) -> SetQuality:
+        """How often sets of classes hold the truth."""
+        return evaluate_sets(self.found.targets, self.judged.sets[: len(self.found.records)])
 
 
 def result_of(result: OutOfFold) -> ClassificationResult:
@@ -46,10 +62,19 @@ def judge(result: OutOfFold) -> dict[str, float]:
     """The figures as plain numbers, and the AUC with the centres shifted."""
     figures = asdict(result_of(result))
     lower, upper = figures.pop("auc_ci")
-    shifted = auc(result.found.targets, result.shifted)
+    more = {"auc_lower": lower, "auc_upper": upper, **_beside(result)}
+    return {name: float(value) for name, value in {**figures, **more}.items()}
+
+
+def _beside(result: OutOfFold) -> dict[str, float]:
+    """What is told beside the usual figures."""
+    sets = result.sets
     return {
-        name: float(value)
-        for name, value in {**figures, "auc_lower": lower, "auc_upper": upper, "auc_shifted": shifted}.items()
+        "auc_shifted": auc(result.found.targets, result.shifted),
+        "ece_floor": calibration_floor(result.probability),
+        "set_coverage": sets.coverage,
+        "set_size": sets.mean_size,
+        "certain": sets.certain,
     }
 
 
@@ -59,6 +84,7 @@ def write_record(folder: Path, result: OutOfFold) -> None:
     Raises:
         OutputError: the folder cannot be written.
     """
+    spread = result.judged.spread
     rows = [
         {
             "path": record.columns["path"],
@@ -67,8 +93,9 @@ def write_record(folder: Path, result: OutOfFold) -> None:
             "target": record.target,
             "probability": f"{probability:.6f}",
         }
-        for record, fold, probability in zip(
-            result.found.records, result.fold_of, result.probability, strict=True
+        | ({} if spread is None else {"spread": f"{spread[number]:.6f}"})
+        for number, (record, fold, probability) in enumerate(
+            zip(result.found.records, result.fold_of, result.probability, strict=False)
         )
     ]
     check_table(rows, "oof")
@@ -84,7 +111,7 @@ def write_record(folder: Path, result: OutOfFold) -> None:
 def _write_metrics(path: Path, result: OutOfFold) -> None:
     found, figures = result.found, asdict(result_of(result))
     figures |= {
-        "auc_shifted": auc(found.targets, result.shifted),
+        **_beside(result),
         "n_patients": len(set(found.patients)),
         "n_folds": int(result.fold_of.max()) + 1,
         "n_neither": found.n_neither,

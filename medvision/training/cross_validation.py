@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision.config.classification import JudgementConfig
 from medvision.progress import track
+from medvision.training.judgement import Judgement, fit_judgement
+from medvision.training.patch_targets import PatchTargets
 from medvision.training.probe import Probe, fit_probe
 
 Values = NDArray[np.float64]
@@ -20,15 +23,39 @@ class LabelledFeatures:
 
     Attributes:
         features: (copies, N, F); the first copy is the unchanged patch.
-        scores: (N,) what is regressed on.
-        targets: (N,) the class.
+        labels: what is regressed on.
+        targets: (N,) the class, 1 or 0; -1 for patches that are neither.
         patients: whose each patch is.
     """
 
     features: Values
-    scores: Values
-    targets: NDArray[np.bool_]
+    labels: PatchTargets
+    targets: NDArray[np.int64]
     patients: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedOutOfFold:
+    """What the network that did not learn from a patch's fold says of it; NaN and False for no one's fold.
+
+    Attributes:
+        probability: (N,) of the positive class.
+        shifted: (N,) the same with the centre off by a few voxels.
+        sets: (N, 2) which classes are in its set, negative first.
+        spread: (N,) standard deviation of the members' probabilities; None where there is one network.
+    """
+
+    probability: Values
+    shifted: Values
+    sets: NDArray[np.bool_]
+    spread: Values | None = None
+
+    @classmethod
+    def empty(cls, count: int, *, members: int = 1) -> JudgedOutOfFold:
+        """To be filled fold by fold."""
+        nothing = np.full(count, np.nan)
+        spread = nothing.copy() if members > 1 else None
+        return cls(nothing, nothing.copy(), np.zeros((count, 2), np.bool_), spread)
 
 
 def fit_on(samples: LabelledFeatures, chosen: NDArray[np.intp]) -> Probe:
@@ -36,29 +63,34 @@ def fit_on(samples: LabelledFeatures, chosen: NDArray[np.intp]) -> Probe:
     copies = len(samples.features)
     return fit_probe(
         samples.features[:, chosen].reshape(-1, samples.features.shape[2]),
-        np.tile(samples.scores[chosen], copies),
+        np.tile(samples.labels.one_number(chosen, chosen), copies),
         np.tile(samples.targets[chosen], copies),
         [samples.patients[number] for number in chosen] * copies,
     )
 
 
-def predict_out_of_fold(
-    samples: LabelledFeatures, fold_of: NDArray[np.int64], judged: Sequence[Values]
-) -> list[Values]:
-    """Probability of each patch by the probe that did not learn from its fold.
+def judge_on(probe: Probe, copies: int, config: JudgementConfig) -> Judgement:
+    """Fit on what the probe's inner folds held out; copies of a patch are no samples of their own."""
+    count = len(probe.held_out) // copies
+    return fit_judgement(probe.held_out_targets[:count], probe.held_out[:count], config)
+
+
+def probe_out_of_fold(
+    samples: LabelledFeatures, off_centre: Values, fold_of: NDArray[np.int64], config: JudgementConfig
+) -> JudgedOutOfFold:
+    """Judge each patch by the probe that did not learn from its fold.
 
     Args:
         samples: all patches.
-        fold_of: (N,) fold of each.
-        judged: features to judge, (N, F) each, such as the unchanged patches and off-centre ones.
-
-    Returns:
-        For each of `judged`, (N,) probabilities.
+        off_centre: (N, F) features of the same patches with their centres off.
+        fold_of: (N,) fold of each; -1 for patches of patients in no fold.
+        config: how probabilities are made honest, on the training folds alone.
     """
-    out = [np.full(len(fold_of), np.nan) for _ in judged]
+    judged = JudgedOutOfFold.empty(len(fold_of))
     for fold in track(range(int(fold_of.max()) + 1), "cross-validation"):
-        probe = fit_on(samples, np.flatnonzero(fold_of != fold))
-        held_out = fold_of == fold
-        for probabilities, features in zip(out, judged, strict=True):
-            probabilities[held_out] = probe.probability(features[held_out])
-    return out
+        probe, held_out = fit_on(samples, np.flatnonzero(fold_of != fold)), fold_of == fold
+        judgement = judge_on(probe, len(samples.features), config)
+        judged.probability[held_out] = judgement.apply(probe.probability(samples.features[0][held_out]))
+        judged.shifted[held_out] = judgement.apply(probe.probability(off_centre[held_out]))
+        judged.sets[held_out] = judgement.sets(judged.probability[held_out])
+    return judged

@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
-import logging
+import copy
+import math
 import secrets
-from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from medvision.config.base import config_sha256
 from medvision.config.classification import ClassifyPatchesConfig
 from medvision.datasets.patches import PatchSet, read_patches
-from medvision.datasets.splits import folds_by_patient
-from medvision.errors import DataError
 from medvision.files import make_folder
-from medvision.models.classifier_card import ClassifierCard, LearntFrom
+from medvision.models.classifier_card import CardCalibration, CardConformal, ClassifierCard, LearntFrom
 from medvision.models.directory import save_model
 from medvision.models.leakage import hash_all, key_id, read_key
 from medvision.models.patch_classifier import PatchClassifier
+from medvision.models.patch_ensemble import PatchEnsemble
 from medvision.models.published import licence_of
-from medvision.preprocessing.patch_views import check_patches
-from medvision.progress import track
 from medvision.tracking import Run, start_run
 from medvision.training.classification_record import OutOfFold, judge, write_record
-from medvision.training.cross_validation import LabelledFeatures, fit_on, predict_out_of_fold
-from medvision.training.patch_features import shifted_features
-from medvision.training.patch_fine_tuning import Values, fine_tune_on, fine_tune_out_of_fold, look_at
+from medvision.training.cross_validation import (
+    JudgedOutOfFold,
+    LabelledFeatures,
+    fit_on,
+    judge_on,
+    probe_out_of_fold,
+)
+from medvision.training.finetuning.contrastive import pretrain
+from medvision.training.finetuning.network import EncodedClassifier
+from medvision.training.judgement import Judgement
+from medvision.training.learning_cohort import LearningCohort, read_unlabelled
+from medvision.training.patch_features import look_features
+from medvision.training.patch_fine_tuning import fine_tune_on, fine_tune_out_of_fold
+from medvision.training.patch_looks import OFF_CENTRE_VOX, Look, look_at
+from medvision.training.patch_samples import look_to_learn
+from medvision.training.patch_source import PatchSource
 from medvision.training.result import TrainResult
-
-logger = logging.getLogger(__name__)
-
-OFF_CENTRE_VOX = 3
-"""The AUC is also told for centres that are off by up to this much, as a detector's are."""
 
 
 def train(config: ClassifyPatchesConfig) -> TrainResult:
@@ -49,15 +53,21 @@ def train(config: ClassifyPatchesConfig) -> TrainResult:
         ConfigError: a backbone or a condition that is not known.
     """
     data = config.data
-    found = read_patches(data.manifest, label=data.label, positive=data.positive, negative=data.negative)
-    fold_of = _deal(found, config)
-    patches = _load(found)
+    found = read_patches(
+        data.manifest,
+        label=data.label,
+        positive=data.positive,
+        negative=data.negative,
+        keep_unsure=config.training.unsure,
+    )
+    cohort = LearningCohort.of(found, config)
+    unlabelled = read_unlabelled(data.unlabelled, found) if data.unlabelled else None
     make_folder(config.output)
     torch.manual_seed(config.seed)
     network = PatchClassifier.initialised(config.model, data.crop_vox)
     settings = config.model_dump(mode="json", exclude={"tracking"})
     with start_run(config.tracking, name=config.name, params=settings, tags={"task": config.task}) as run:
-        metrics = _train(config, network, found, patches, fold_of, run)
+        metrics = _train(config, network, cohort, unlabelled, run)
         run.log_metrics({f"cv/{name}": value for name, value in metrics.items()})
         run.log_folder(config.output, "model")
         version = run.register("model", config.tracking.register_as) if config.tracking.register_as else None
@@ -67,94 +77,80 @@ def train(config: ClassifyPatchesConfig) -> TrainResult:
 def _train(
     config: ClassifyPatchesConfig,
     network: PatchClassifier,
-    found: PatchSet,
-    patches: Sequence[Tensor],
-    fold_of: NDArray[np.int64],
+    cohort: LearningCohort,
+    unlabelled: PatchSource | None,
     run: Run,
 ) -> dict[str, float]:
     """Judge the recipe, fit it on everything, write it all."""
-    learn = _probe if config.training.train == "frozen" else _fine_tune
-    centred, shifted = learn(config, network, found, patches, fold_of)
-    result = OutOfFold(found, fold_of, centred, shifted)
+    if unlabelled and config.self_supervised.epochs:
+        looks = look_at(network, unlabelled, Look(1, 0))[0]
+        pretrain(network.encoder, looks, config.self_supervised, config.seed)
+    if config.training.train == "frozen":
+        judged, learnt = _probe(config, network, cohort)
+    else:
+        judged, learnt = _fine_tune(config, network, cohort, unlabelled)
+    result = OutOfFold(cohort.found, cohort.fold_of, judged)
     metrics = judge(result)
     write_record(config.output, result)
-    save_model(config.output, _card(config, found, metrics, run.run_id), network)
+    save_model(config.output, _card(config, cohort.found, metrics, run.run_id, learnt), learnt.network)
     return metrics
 
 
+@dataclass(frozen=True, slots=True)
+class _Learnt:
+    """What learnt from everything."""
+
+    network: PatchClassifier | PatchEnsemble
+    members: int
+    judgement: Judgement | None
+
+
 def _probe(
-    config: ClassifyPatchesConfig,
-    network: PatchClassifier,
-    found: PatchSet,
-    patches: Sequence[Tensor],
-    fold_of: NDArray[np.int64],
-) -> tuple[Values, Values]:
-    """Probabilities out of fold, centred and off centre; the network gets the head fitted on everything."""
+    config: ClassifyPatchesConfig, network: PatchClassifier, cohort: LearningCohort
+) -> tuple[JudgedOutOfFold, _Learnt]:
+    """Judged out of fold; the network gets the head fitted on everything."""
     settings, seed = config.training, config.seed
-    features = shifted_features(network, patches, settings.copies, settings.shift_vox, seed)
-    off_centre = shifted_features(network, patches, 2, OFF_CENTRE_VOX, seed + 1)[1]
-    samples = LabelledFeatures(features, _scores(found, config), found.targets == 1, found.patients)
-    centred, shifted = predict_out_of_fold(samples, fold_of, [features[0], off_centre])
-    probe = fit_on(samples, np.arange(len(patches)))
+    look = Look(settings.copies, settings.shift_vox, config.augmentation, seed)
+    features = look_features(network, cohort.patches, look)
+    off_centre = look_features(network, cohort.patches, Look(2, OFF_CENTRE_VOX, seed=seed + 1))[1]
+    samples = LabelledFeatures(features, cohort.labels, cohort.targets, cohort.patients)
+    judged = probe_out_of_fold(samples, off_centre, cohort.fold_of, config.judgement)
+    probe = fit_on(samples, np.arange(len(cohort.records)))
     network.set_head(torch.from_numpy(probe.weight).float(), probe.bias)
-    return centred, shifted
+    return judged, _Learnt(network, 1, judge_on(probe, settings.copies, config.judgement))
 
 
 def _fine_tune(
     config: ClassifyPatchesConfig,
     network: PatchClassifier,
-    found: PatchSet,
-    patches: Sequence[Tensor],
-    fold_of: NDArray[np.int64],
-) -> tuple[Values, Values]:
-    """The same by fine-tuning; the network becomes the one that learnt from everything."""
-    settings, seed, scores = config.training, config.seed, _scores(found, config)
-    samples = look_at(
-        network, patches, found.records, scores, settings, off_centre_vox=OFF_CENTRE_VOX, seed=seed
-    )
-    centred, shifted = fine_tune_out_of_fold(samples, fold_of, settings, config.output, seed=seed)
+    cohort: LearningCohort,
+    unlabelled: PatchSource | None,
+) -> tuple[JudgedOutOfFold, _Learnt]:
+    """The same by fine-tuning; the networks are those that learnt from everything."""
     with TemporaryDirectory(dir=config.output) as work:
-        tuned = fine_tune_on(samples, np.arange(len(patches)), settings, Path(work), seed=seed)
-    network.encoder = tuned.encoder
-    network.set_head(tuned.head.weight[0], tuned.head.bias.item())
-    return centred, shifted
+        samples = look_to_learn(config, network, cohort, unlabelled, Path(work))
+        judged = fine_tune_out_of_fold(samples, cohort.fold_of, config, Path(work))
+        tuned = fine_tune_on(samples, np.arange(len(cohort.records)), config, Path(work))
+    members = [_with_weights(network, one) for one in tuned.networks]
+    together = PatchEnsemble(members) if len(members) > 1 else members[0]
+    return judged, _Learnt(together.eval(), len(members), tuned.judgement)
 
 
-def _deal(found: PatchSet, config: ClassifyPatchesConfig) -> NDArray[np.int64]:
-    """Fold of each patch.
-
-    Raises:
-        DataError: one class only, or a fold that would leave one class to learn from.
-    """
-    positive = int(found.targets.sum())
-    if not 0 < positive < len(found.targets):
-        raise DataError(
-            f"{found.manifest}: {positive} of {len(found.targets)} patches are positive; both classes are "
-            f"needed: check data.positive and data.negative"
-        )
-    folds = folds_by_patient(found.records, config.cv.folds, config.cv.seed, stratify=found.targets.tolist())
-    number = {record.path: fold for fold, part in enumerate(folds) for record in part}
-    return np.array([number[record.path] for record in found.records], np.int64)
-
-
-def _load(found: PatchSet) -> list[Tensor]:
-    patches = [torch.from_numpy(record.load()) for record in track(found.records, "read patches")]
-    check_patches(found.manifest, patches)
-    return patches
-
-
-def _scores(found: PatchSet, config: ClassifyPatchesConfig) -> NDArray[np.float64]:
-    """What the probe regresses on: the label where it is a number, else the class."""
-    if config.training.targets == "ordinal":
-        try:
-            return np.array([float(record.columns[found.label]) for record in found.records])
-        except ValueError:
-            logger.info("column %s is not numeric: the two classes are learnt", found.label)
-    return found.targets.astype(np.float64)
+def _with_weights(network: PatchClassifier, tuned: EncodedClassifier) -> PatchClassifier:
+    """A network that looks the same way and has learnt."""
+    member = copy.deepcopy(network)
+    member.encoder = tuned.encoder
+    member.encoder.checkpointing = False
+    member.set_head(tuned.head.weight[0], tuned.head.bias.item())
+    return member
 
 
 def _card(
-    config: ClassifyPatchesConfig, found: PatchSet, metrics: dict[str, float], run_id: str | None
+    config: ClassifyPatchesConfig,
+    found: PatchSet,
+    metrics: dict[str, float],
+    run_id: str | None,
+    learnt: _Learnt,
 ) -> ClassifierCard:
     return ClassifierCard(
         name=config.name,
@@ -165,8 +161,27 @@ def _card(
         model=config.model,
         crop_vox=config.data.crop_vox,
         adapter_width=config.training.adapter_width if config.training.train == "adapter" else 0,
+        members=learnt.members,
+        calibration=_card_calibration(config, learnt.judgement),
+        conformal=_card_conformal(learnt.judgement),
         training=_learnt_from(config, found, run_id),
     )
+
+
+def _card_calibration(config: ClassifyPatchesConfig, judgement: Judgement | None) -> CardCalibration | None:
+    if judgement is None or judgement.calibration is None or config.judgement.calibration == "platt":
+        return None  # Platt's line is a part of the head
+    numbers = asdict(judgement.calibration)  # type: ignore[call-overload]  # each calibration is a dataclass
+    return CardCalibration(method=config.judgement.calibration, numbers=numbers)
+
+
+def _card_conformal(judgement: Judgement | None) -> CardConformal | None:
+    if judgement is None:
+        return None
+    negative, positive = (
+        score if math.isfinite(score) else None for score in judgement.conformal.largest_score
+    )
+    return CardConformal(alpha=judgement.conformal.alpha, largest_score=(negative, positive))
 
 
 def _learnt_from(config: ClassifyPatchesConfig, found: PatchSet, run_id: str | None) -> LearntFrom:

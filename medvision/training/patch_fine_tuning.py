@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,152 +12,156 @@ import numpy as np
 import torch
 from lightning.pytorch.loggers import Logger
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from medvision.config.classification import PatchTrainingConfig
-from medvision.datasets.patches import PatchRecord
+from medvision.config.classification import ClassifyPatchesConfig
 from medvision.datasets.splits import folds_by_patient
-from medvision.models.patch_classifier import PatchClassifier
 from medvision.progress import track
+from medvision.training.cross_validation import JudgedOutOfFold
+from medvision.training.finetuning.consistency import Consistency
 from medvision.training.finetuning.loop import FitOptions, fine_tune, predict_logits
-from medvision.training.finetuning.network import EncodedClassifier, LastStageClassifier
+from medvision.training.finetuning.network import EncodedClassifier
 from medvision.training.finetuning.pictures import Pictures
-from medvision.training.patch_features import draw_shifts
-from medvision.training.platt import fit_platt, fold_into
+from medvision.training.finetuning.snapshots import Snapshots
+from medvision.training.judgement import Judgement, fit_judgement
+from medvision.training.patch_samples import LookedPatches
+from medvision.training.patch_targets import combine_outputs
+from medvision.training.platt import FEWEST, fit_platt, fold_into
 
 INNER_PARTS = 5
 """One of them chooses the epoch."""
-BATCH = 32
+MEMBER_STEP = 7919
+"""Between the seeds of an ensemble's members."""
 
 Values = NDArray[np.float64]
+Numbers = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
-class LookedPatches:
-    """What fine-tuning learns from.
+class Tuned:
+    """Networks that judge together.
 
     Attributes:
-        start: the network before any patch was seen.
-        images: (copies, N, …) what it takes; the first copy is the unchanged patch.
-        off_centre: (N, …) with the centres moved.
-        scores: (N,) what is learnt: a reader's rating, or 0 and 1.
-        records: the patches.
+        networks: one logit each, that of the positive class.
+        judgement: fitted on the patients that chose the epoch; None where they are too few.
     """
 
-    start: EncodedClassifier
-    images: Tensor
-    off_centre: Tensor
-    scores: Values
-    records: Sequence[PatchRecord]
+    networks: Sequence[EncodedClassifier]
+    judgement: Judgement | None
 
+    def probabilities(self, images: Tensor, batch_size: int) -> Values:
+        """(members, N) before recalibration."""
+        pictures = Pictures(images, torch.zeros(len(images), 1))
+        logits = [predict_logits(network, pictures, batch_size)[:, 0] for network in self.networks]
+        return torch.stack(logits).double().sigmoid().numpy()
 
-def look_at(
-    network: PatchClassifier,
-    patches: Sequence[Tensor],
-    records: Sequence[PatchRecord],
-    scores: Values,
-    settings: PatchTrainingConfig,
-    *,
-    off_centre_vox: int,
-    seed: int,
-) -> LookedPatches:
-    """Crop and resize once, and where only the last stage learns, run the stages below it once.
-
-    Args:
-        network: with its initial weights; not changed.
-        patches: (D, H, W) each, in 0..1.
-        records: of the patches.
-        scores: (N,) what is learnt.
-        settings: which weights learn, and how often a patch is looked at.
-        off_centre_vox: how far centres are moved for `off_centre`.
-        seed: of the moves.
-    """
-    kind = LastStageClassifier if settings.train == "top" else EncodedClassifier
-    start = kind(copy.deepcopy(network.encoder), 1, settings.dropout).eval()
-    shifts = draw_shifts(settings.copies, len(patches), settings.shift_vox, seed)
-    moved = draw_shifts(2, len(patches), off_centre_vox, seed + 1)[1:]
-    seen = torch.cat(list(_looked(network, start, patches, torch.cat([shifts, moved]))))
-    images = seen.view(settings.copies + 1, len(patches), *seen.shape[1:])
-    return LookedPatches(start, images[:-1], images[-1], scores, records)
-
-
-def _looked(
-    network: PatchClassifier, start: EncodedClassifier, patches: Sequence[Tensor], shifts: Tensor
-) -> Iterator[Tensor]:
-    work = [(copy_, number) for copy_ in range(len(shifts)) for number in range(len(patches))]
-    for first in track(range(0, len(work), BATCH), "look at patches"):
-        batch = work[first : first + BATCH]
-        seen = torch.cat(
-            [network.look(patches[number][None], shifts[at, number][None]) for at, number in batch]
-        )
-        with torch.inference_mode():
-            yield start.pack(seen) if isinstance(start, LastStageClassifier) else seen.half()
+    def judge(self, images: Tensor, batch_size: int) -> Values:
+        """(N,) recalibrated mean probability."""
+        mean: Values = self.probabilities(images, batch_size).mean(axis=0)
+        return self.judgement.apply(mean) if self.judgement else mean
 
 
 def fine_tune_on(
     samples: LookedPatches,
-    chosen: NDArray[np.intp],
-    settings: PatchTrainingConfig,
+    chosen: Numbers,
+    config: ClassifyPatchesConfig,
     work: Path,
-    *,
-    seed: int,
     logger: Logger | None = None,
-) -> EncodedClassifier:
-    """Fine-tune a copy of the network on chosen patches; its logit is that of the positive class.
-
-    Probabilities are recalibrated on the patients that chose the epoch, where these are enough (`fit_platt`).
+) -> Tuned:
+    """Fine-tune copies of the network on chosen patches.
 
     Args:
         samples: all patches.
         chosen: numbers of those to learn from.
-        settings: which weights learn, how fast, how long.
-        work: folder for checkpoints, one a call.
-        seed: of the order, and of who chooses the epoch.
+        config: which weights learn, how fast, how long, how many networks.
+        work: folder for checkpoints.
         logger: where Lightning logs.
 
     Raises:
         DataError: fewer patients than five.
     """
-    known, judging = _part(samples, chosen, seed)
-    network = copy.deepcopy(samples.start)
-    parts = {"train": _pictures(samples, known, known), "val": _pictures(samples, judging, known, copies=1)}
-    tuning = settings.fine_tuning()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        fine_tune(network, parts, tuning, None, work, FitOptions(seed, logger))
-    logits = predict_logits(network, parts["val"], settings.batch_size)[:, 0]
-    classes = torch.tensor([samples.records[number].target == 1 for number in judging])
-    if (line := fit_platt(logits, classes)) is not None:
-        fold_into(network.head, 0, *line)
-    return network
+    known, judging = _part(samples, chosen, config.seed)
+    networks = [
+        network
+        for member in range(config.training.ensemble)
+        for network in _member(
+            samples, (known, judging), config, work / str(member), config.seed + MEMBER_STEP * member, logger
+        )
+    ]
+    classes = np.array([samples.records[number].target for number in judging])
+    tuned = Tuned(networks, None)
+    held_out = tuned.probabilities(samples.images[0, judging[classes >= 0]], config.training.batch_size)
+    classes = classes[classes >= 0] == 1
+    if len(classes) >= FEWEST and 0 < classes.sum() < len(classes):
+        return Tuned(networks, fit_judgement(classes, held_out.mean(axis=0), config.judgement))
+    return tuned
 
 
 def fine_tune_out_of_fold(
-    samples: LookedPatches,
-    fold_of: NDArray[np.int64],
-    settings: PatchTrainingConfig,
-    folder: Path,
-    *,
-    seed: int,
-) -> tuple[Values, Values]:
-    """(N,) probability of each patch by the network that did not learn from its fold; and off centre.
+    samples: LookedPatches, fold_of: NDArray[np.int64], config: ClassifyPatchesConfig, folder: Path
+) -> JudgedOutOfFold:
+    """Judge each patch by the networks that did not learn from its fold; fold -1 is no one's.
 
     Raises:
         DataError: fewer patients than five to learn from.
     """
-    centred, shifted = np.empty(len(fold_of)), np.empty(len(fold_of))
+    settings = config.training
+    judged = JudgedOutOfFold.empty(len(fold_of), members=settings.ensemble * settings.snapshots)
     for fold in track(range(int(fold_of.max()) + 1), "cross-validation"):
         held_out = np.flatnonzero(fold_of == fold)
         with TemporaryDirectory(dir=folder) as work:
-            network = fine_tune_on(samples, np.flatnonzero(fold_of != fold), settings, Path(work), seed=seed)
-        centred[held_out] = _probability(network, samples.images[0, held_out], settings.batch_size)
-        shifted[held_out] = _probability(network, samples.off_centre[held_out], settings.batch_size)
-    return centred, shifted
+            tuned = fine_tune_on(samples, np.flatnonzero(fold_of != fold), config, Path(work))
+        centred = samples.images[0, held_out]
+        judged.probability[held_out] = tuned.judge(centred, settings.batch_size)
+        judged.shifted[held_out] = tuned.judge(samples.off_centre[held_out], settings.batch_size)
+        judged.sets[held_out] = _sets(tuned, judged.probability[held_out])
+        if judged.spread is not None:
+            judged.spread[held_out] = tuned.probabilities(centred, settings.batch_size).std(axis=0)
+    return judged
 
 
-def _part(
-    samples: LookedPatches, chosen: NDArray[np.intp], seed: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _member(
+    samples: LookedPatches,
+    parts: tuple[Numbers, Numbers],
+    config: ClassifyPatchesConfig,
+    work: Path,
+    seed: int,
+    logger: Logger | None,
+) -> list[EncodedClassifier]:
+    """One fine-tuning: its best epoch, or the network at the end of each cycle."""
+    known, judging = parts
+    settings, outputs = config.training, samples.labels.main_outputs(known)
+    train = _pictures(samples, known, known, len(samples.images))
+    network = copy.deepcopy(samples.start)
+    snapshots = Snapshots(settings.snapshots) if settings.snapshots > 1 else None
+    consistency = None
+    if samples.unlabelled is not None and config.semi_supervised.weight:
+        consistency = Consistency(samples.unlabelled, config.semi_supervised, settings.batch_size, seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network.head = nn.Linear(network.encoder.n_features, train.targets.shape[1])
+        options = FitOptions(seed, logger, consistency=consistency, snapshots=snapshots)
+        held_out = _pictures(samples, judging, known, 1)
+        fine_tune(network, {"train": train, "val": held_out}, settings.fine_tuning(), None, work, options)
+    kept: list[EncodedClassifier] = snapshots.networks if snapshots else [network]  # type: ignore[assignment]
+    for one in kept:
+        one.head = combine_outputs(one.head, outputs)
+        _recalibrate(one, samples, judging, settings.batch_size)
+    return kept
+
+
+def _recalibrate(
+    network: EncodedClassifier, samples: LookedPatches, judging: Numbers, batch_size: int
+) -> None:
+    """Make the logit that of the positive class, on the patches that chose the epoch if these are enough."""
+    classes = torch.tensor([samples.records[number].target for number in judging])
+    images = samples.images[0, judging[(classes >= 0).numpy()]]
+    logits = predict_logits(network, Pictures(images, torch.zeros(len(images), 1)), batch_size)[:, 0]
+    if (line := fit_platt(logits, classes[classes >= 0] == 1)) is not None:
+        fold_into(network.head, 0, *line)
+
+
+def _part(samples: LookedPatches, chosen: Numbers, seed: int) -> tuple[Numbers, Numbers]:
     """Those to learn from, and those that choose the epoch."""
     records = [samples.records[number] for number in chosen]
     parts = folds_by_patient(records, INNER_PARTS, seed, stratify=[record.target for record in records])
@@ -166,17 +170,16 @@ def _part(
     return chosen[~is_judging], chosen[is_judging]
 
 
-def _pictures(
-    samples: LookedPatches, chosen: NDArray[np.intp], known: NDArray[np.intp], copies: int | None = None
-) -> Pictures:
-    """Chosen patches with their scores from 0 to 1, which are the extremes among the known ones."""
-    images = samples.images[:copies, chosen].flatten(0, 1)
-    low, high = samples.scores[known].min(), samples.scores[known].max()
-    scaled = ((samples.scores[chosen] - low) / max(high - low, np.finfo(float).tiny)).clip(0, 1)
-    targets = torch.from_numpy(scaled).float()[:, None]
-    return Pictures(images, targets.repeat(len(images) // len(chosen), 1))
+def _pictures(samples: LookedPatches, chosen: Numbers, known: Numbers, copies: int) -> Pictures:
+    """The first copies of chosen patches with their targets, on scales that the known ones span."""
+    count = samples.images.shape[1]
+    rows = torch.cat([torch.from_numpy(chosen) + count * number for number in range(copies)])
+    targets = samples.labels.soft(chosen, known).repeat(copies, 1)
+    return Pictures(samples.images.flatten(0, 1), targets, rows)
 
 
-def _probability(network: EncodedClassifier, images: Tensor, batch_size: int) -> Values:
-    logits = predict_logits(network, Pictures(images, torch.zeros(len(images), 1)), batch_size)
-    return logits[:, 0].double().sigmoid().numpy()
+def _sets(tuned: Tuned, probability: Values) -> NDArray[np.bool_]:
+    """Both classes where nothing says how far the network can be trusted."""
+    if tuned.judgement is None:
+        return np.ones((len(probability), 2), np.bool_)
+    return tuned.judgement.sets(probability)

@@ -23,7 +23,9 @@ _measured: dict[tuple[str, tuple[int, ...], int], bool] = {}
 """Network, shape of a batch, learning weights → whether bfloat16 was quicker."""
 
 
-def lightning_precision(module: FineTuning, batch: Batch, settings: OptimiserConfig) -> Literal["bf16-mixed", "32-true"]:
+def lightning_precision(
+    module: FineTuning, batch: Batch, settings: OptimiserConfig
+) -> Literal["bf16-mixed", "32-true"]:
     """As Lightning names it; measured once a process for each kind of network and batch."""
     if settings.precision == "auto":
         half = _half_is_quicker(module, batch)

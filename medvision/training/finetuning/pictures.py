@@ -23,17 +23,20 @@ class Pictures:
     Attributes:
         images: uint8 (N, C, H, W) or (N, 1, D, H, W), 255 meaning 1; floating point is taken as it is.
         targets: (N,) class indices, or (N, L) float 0 to 1 where labels do not exclude each other.
+        rows: (N,) which image belongs to each target; None: they lie in the same order. So a part of images
+            that do not fit into memory need not be copied.
     """
 
     images: Tensor
     targets: Tensor
+    rows: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.targets)
 
     def take(self, chosen: Tensor) -> Batch:
         """Those of the given numbers."""
-        images = self.images[chosen]
+        images = self.images[chosen if self.rows is None else self.rows[chosen]]
         scaled = images.float() if images.is_floating_point() else images.float() / 255
         return scaled, self.targets[chosen]
 
