@@ -18,6 +18,8 @@ from medvision.findings import Candidate, Measurement
 from medvision.guidelines import PatientTable
 from medvision.inference.context import add_context
 from medvision.inference.detectors import Detector
+from medvision.inference.hardware import hardware_class
+from medvision.inference.predictor import Detection
 from medvision.inference.training_range import training_range_check
 from medvision.measurement.nodule import NoduleMask, measure
 from medvision.models.card import SeenRecord
@@ -92,6 +94,56 @@ def finished_report(folder: Path, settings: CaseSettings) -> Report | None:
     return report if same and (folder / CANDIDATES).is_file() else None
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a model says of one scan; nothing is written yet.
+
+    Attributes:
+        report: the result.
+        detection: all candidates, lungs, heat map, seconds.
+        masks: where each finding lies, in the report's order.
+        measuring: seconds spent on measurements.
+    """
+
+    report: Report
+    detection: Detection
+    masks: tuple[NoduleMask, ...]
+    measuring: float
+
+
+def examine(scan: Scan, predictor: Detector, settings: CaseSettings) -> Examined:
+    """Find, measure, put into context.
+
+    Args:
+        scan: the decoded Series.
+        predictor: the loaded model.
+        settings: operating point, formats, lineage.
+    """
+    detection = predictor.predict(scan)
+    start = time.perf_counter()
+    findings = measure_findings(scan, detection.candidates, detection.lungs, settings.operating_point)
+    measuring = time.perf_counter() - start
+    report = build_report(
+        _with_training_range(scan, predictor.card.training),
+        [(candidate, measurement) for candidate, measurement, _ in findings],
+        model=settings.model,
+        operating_point=settings.operating_point,
+        lineage=Lineage(
+            input_sha256=scan.input_sha256,
+            config_sha256=settings.config_sha256,
+            versions=settings.versions,
+            runs=settings.runs,
+            device=predictor.device,
+            hardware=hardware_class(predictor.device),
+        ),
+        pseudonym_key=os.environ.get(PSEUDONYM_KEY, ""),
+        seen=look_for_overlap(scan, settings.guard),
+        explanation=EXPLANATION if predictor.explains and "html" in settings.formats else None,
+    )
+    report = add_context(report, settings.patients, scan.patient_id)
+    return Examined(report, detection, tuple(mask for _, _, mask in findings), measuring)
+
+
 def process_case(
     scan: Scan, folder: Path, predictor: Detector, settings: CaseSettings, image: Path | None = None
 ) -> tuple[Report, Stages]:
@@ -108,31 +160,11 @@ def process_case(
     Returns:
         The report, and the seconds spent, a stage.
     """
-    detection = predictor.predict(scan)
-    start = time.perf_counter()
-    findings = measure_findings(scan, detection.candidates, detection.lungs, settings.operating_point)
-    masks = [mask for _, _, mask in findings]
-    measured = time.perf_counter()
-    report = build_report(
-        _with_training_range(scan, predictor.card.training),
-        [(candidate, measurement) for candidate, measurement, _ in findings],
-        model=settings.model,
-        operating_point=settings.operating_point,
-        lineage=Lineage(
-            input_sha256=scan.input_sha256,
-            config_sha256=settings.config_sha256,
-            versions=settings.versions,
-            runs=settings.runs,
-            device=predictor.device,
-        ),
-        pseudonym_key=os.environ.get(PSEUDONYM_KEY, ""),
-        seen=look_for_overlap(scan, settings.guard),
-        explanation=EXPLANATION if predictor.explains and "html" in settings.formats else None,
-    )
-    report = add_context(report, settings.patients, scan.patient_id)
+    examined = examine(scan, predictor, settings)
+    report, detection = examined.report, examined.detection
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / CANDIDATES, candidates_csv(scan.name, detection.candidates))
-    explaining = time.perf_counter()
+    start = time.perf_counter()
     centers = [finding.center_lps_mm for finding in report.findings] if "html" in settings.formats else []
     explanations = predictor.explain(scan, centers)
     explained = time.perf_counter()
@@ -144,14 +176,14 @@ def process_case(
         detection.heat_map,
         settings.formats,
         explanations=explanations,
-        masks=masks,
+        masks=examined.masks,
         language_code=settings.language,
         header=read_source_header(image) if image and set(settings.formats) & set(DICOM_FORMATS) else None,
     )
     stages = {
-        "measurement": measured - start,
-        "explanations": explained - explaining,
-        "report": time.perf_counter() - explained + explaining - measured,
+        "measurement": examined.measuring,
+        "explanations": explained - start,
+        "report": time.perf_counter() - explained,
     }
     return report, detection.seconds | stages
 

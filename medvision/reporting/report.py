@@ -179,6 +179,9 @@ class Lineage(Record):
     versions: dict[str, str] = Field(default_factory=dict, description="package to version")
     runs: dict[str, str] = Field(default_factory=dict, description="MLflow run IDs by task")
     device: str = ""
+    hardware: str = Field(
+        default="", description="what arithmetic depends on: processor, number format, threads"
+    )
 
 
 class Report(Record):
