@@ -26,7 +26,7 @@ from medvision.measurement.margin import margin_of
 from medvision.measurement.morphology import around, touches_edge
 from medvision.measurement.segmentation import Segmentation, segment
 from medvision.measurement.solid_core import SolidCore, solid_core
-from medvision.measurement.uncertainty import volume_limits
+from medvision.measurement.uncertainty import is_guess, relative_error, volume_limits
 from medvision.volumes import LungMask
 
 SIDE_OF_DIAMETER, MIN_SIDE_MM, MAX_SIDE_MM = 2.5, 30.0, 60.0
@@ -90,8 +90,11 @@ def _measured(
     long_mm, short_mm = axial_axes(border.share, border.level, cube.step_mm)
     calcification = calcification_of(cube, found.mask)
     density = density_of(cube, found, calcification)
-    lower_mm3, upper_mm3 = volume_limits(border.volume_mm3, density, thickness_mm, reliable=not remark)
     margin = margin_of(cube, found)
+    error = relative_error(border.volume_mm3, density, thickness_mm, margin.attachment)
+    if is_guess(error):
+        remark = "; ".join(filter(None, [remark, "too small for its blurred border to be measured well"]))
+    lower_mm3, upper_mm3 = volume_limits(border.volume_mm3, error, reliable=not remark)
     return Measurement(
         long_axis_mm=round(long_mm, 1),
         short_axis_mm=round(short_mm, 1),
