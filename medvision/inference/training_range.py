@@ -36,7 +36,7 @@ def training_range_check(scan: Scan, training: SeenRecord) -> QualityCheck | Non
     ]
     if not beyond:
         return QualityCheck(NAME, "ok", "within", LIMIT)
-    message = f"the model has not learnt from scans like this: {', '.join(beyond)}"
+    message = f"the model has not learnt from scans like this: {'; '.join(beyond)}"
     return QualityCheck(NAME, "warn", "outside", LIMIT, message)
 
 

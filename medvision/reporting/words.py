@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from medvision.findings import Density
-from medvision.reporting.context_records import CancerRiskRecord
-from medvision.reporting.languages.catalogue import THIN, Language, language, mark
+from medvision.reporting.context_records import CancerRiskRecord, GuidelineRecord
+from medvision.reporting.languages.catalogue import JOINT, THIN, Language, language, mark
 from medvision.reporting.report import CheckRecord, FindingRecord, OperatingPoint, Report, SeriesRecord
 from medvision.volumes import Verdict
 
@@ -91,7 +91,11 @@ class Words:
         return self.language.text(message, **values)
 
     def said(self, text: str) -> str | Markup:
-        """A sentence of the report; marked as English where the catalogue does not know it."""
+        """A sentence of the report; what the catalogue does not know is marked as English."""
+        known = self.language.said(text)
+        return Markup("; ").join(map(self._marked, text.split(JOINT))) if known is None else known
+
+    def _marked(self, text: str) -> str | Markup:
         known = self.language.said(text)
         return Markup('<span lang="en">{}</span>').format(text) if known is None else known
 
@@ -164,7 +168,7 @@ class Words:
             parts.append(self.text("%(distance)s\u00a0mm from the pleura", distance=f"{distance_mm:.0f}"))
         elif distance_mm is not None and " outside the " not in finding.location:
             parts.append(self.text("at the pleura"))
-        return ", ".join(parts)
+        return self.language.comma.join(parts)
 
     def title(self, finding: FindingRecord) -> str:
         """What it is: density and size, or only about how large where that is not to be trusted."""
@@ -175,7 +179,20 @@ class Words:
     def category_of(self, finding: FindingRecord, guideline: str) -> str:
         """What one guideline suggests for a finding, as a code; a dash where it suggests nothing."""
         codes = [one.category for one in finding.categories if one.guideline.startswith(guideline)]
-        return self._plain(codes[0]) if codes else DASH
+        return self.codes(codes[0]) if codes else DASH
+
+    def codes(self, category: str) -> str:
+        """A category, or a range such as "3 to 4A"."""
+        low, to, high = category.partition(" to ")
+        return self.text("%(low)s to %(high)s", low=low, high=high) if to else category
+
+    def reason(self, suggestion: GuidelineRecord) -> str | Markup:
+        """Of what is suggested for the whole examination; it begins with the finding that decides."""
+        head = f"{suggestion.finding_id}: "
+        if suggestion.finding_id is None or not suggestion.reason.startswith(head):
+            return self.said(suggestion.reason)
+        finding = self.text("Finding %(number)s", number=suggestion.finding_id[1:])
+        return Markup("{}: {}").format(finding, self.said(suggestion.reason.removeprefix(head)))
 
     def density(self, finding: FindingRecord) -> str:
         """Density type in one word."""
@@ -216,7 +233,7 @@ class Words:
 
     def _tissue(self, finding: FindingRecord) -> list[Fact]:
         mean = self.text("mean %(value)s", value=self.hounsfield(finding.mean_hu))
-        facts = [Fact(self.text("Density"), f"{self.density(finding)}, {mean}")]
+        facts = [Fact(self.text("Density"), self.language.comma.join((self.density(finding), mean)))]
         if finding.reliable and finding.calcification not in (None, "none"):
             facts.append(Fact(self.text("Calcification"), self.text(CALCIFICATION[finding.calcification])))
         if finding.reliable and finding.attachment not in (None, "none"):
@@ -244,7 +261,7 @@ class Words:
 
     def _cancer_risk(self, risk: CancerRiskRecord) -> Fact:
         name = self.text("Cancer risk, %(model)s", model=risk.model)
-        missing = ", ".join(self._plain(fact) for fact in risk.missing)
+        missing = self.language.comma.join(self._plain(fact) for fact in risk.missing)
         note = self.text("not known: %(facts)s", facts=missing) if missing else ""
         return Fact(name, self.percents(risk.lower, risk.upper), note)
 
@@ -271,7 +288,7 @@ class Words:
         if re.fullmatch(r"[0-9]{3}Y", age):
             age = self.text("%(number)s years", number=int(age[:3]))
         sex = SEX.get(series.patient_sex or "")
-        known = ", ".join(part for part in (self.text(sex) if sex else "", age) if part)
+        known = self.language.comma.join(part for part in (self.text(sex) if sex else "", age) if part)
         day = self.language.day(series.study_date) if series.study_date else self.text("no study date")
         return " · ".join(part for part in (known, day) if part)
 
@@ -301,7 +318,7 @@ class Words:
     def _brief(self, finding: FindingRecord) -> str:
         if not finding.reliable:
             return self.text("about %(size)s", size=self.size(finding))
-        return f"{self.density(finding)}, {self.size(finding)}"
+        return self.language.comma.join((self.density(finding), self.size(finding)))
 
     def quality(self, verdict: Verdict, checks: int) -> str:
         """The scan's quality in words."""

@@ -50,7 +50,7 @@ def test_what_lies_beyond_is_named(what, words):
     check = training_range_check(what, TRAINING)
     assert check.verdict == "warn"
     assert words in check.message
-    assert check.message.count(",") == 0  # and nothing else
+    assert check.message.count(";") == 0  # and nothing else
 
 
 @pytest.mark.parametrize(

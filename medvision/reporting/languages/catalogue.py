@@ -33,6 +33,9 @@ MARKS: dict[LanguageCode, tuple[str, str]] = {
 """Decimal mark, and what parts thousands: no point, which others take for a decimal mark."""
 NUMBER = re.compile(r"(?<![\w.])(\d+)\.(\d+)(?!\.?\w)")
 """A decimal fraction in a text, and no part of an identifier or a version."""
+PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+WORD = re.compile("[a-z]{3}")
+"""What no word is in needs no translation: 2.5 mm, MONOCHROME2."""
 JOINT = "; "
 """Between the sentences of a remark."""
 CODES: tuple[LanguageCode, ...] = tuple(LANGUAGES)
@@ -69,6 +72,11 @@ class Language:
         count = 1 if number == 1 else 2
         return self.translations.ngettext(one, many, count) % {"number": number, **values}
 
+    @property
+    def comma(self) -> str:
+        """Between parts of a sentence."""
+        return "，" if self.code == "zh" else ", "
+
     def number(self, value: float, digits: int = 0) -> str:
         """With real minus sign, decimal mark and thousands."""
         point, group = MARKS[self.code]
@@ -88,9 +96,11 @@ class Language:
 
     def said(self, text: str) -> str | None:
         """A sentence of `report.json`, or several joined by semicolons; None where it is not known."""
-        if self.code == "en" or not re.search("[A-Za-z]", text):
-            return self.local(text)
+        if self.code == "en":
+            return text
         whole = self._sentence(text)
+        if whole is None and not WORD.search(text):
+            return self.local(text)
         if whole is not None or JOINT not in text:
             return whole
         parts = [self._sentence(part) for part in text.split(JOINT)]
@@ -134,11 +144,11 @@ def _translations(code: LanguageCode) -> Translations:
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
     """Every known sentence as a pattern, the most specific first."""
-    ordered = sorted(SENTENCES, key=lambda sentence: (sentence.count("%("), -len(sentence)))
+    ordered = sorted(SENTENCES, key=lambda sentence: -len(PLACEHOLDER.sub("", sentence)))
     return tuple((_pattern(sentence), sentence) for sentence in ordered)
 
 
 def _pattern(sentence: str) -> re.Pattern[str]:
-    parts = re.split(r"%\((\w+)\)s", sentence.replace("%%", "%"))
+    parts = PLACEHOLDER.split(sentence.replace("%%", "%"))
     pieces = [f"(?P<{part}>.+?)" if i % 2 else re.escape(part) for i, part in enumerate(parts)]
-    return re.compile("".join(pieces), re.DOTALL)
+    return re.compile("".join(pieces), re.DOTALL | re.IGNORECASE)

@@ -26,6 +26,7 @@ MEASUREMENT = (
     "on %(number)s slice only",
     "on %(number)s slices only",
     "border to the chest wall or vessels is a guess",
+    "too small for its blurred border to be measured well",
 )
 """`measurement.nodule`: why a measurement is not to be trusted."""
 
@@ -257,6 +258,106 @@ OPERATING_POINTS = (
 )
 """`inference.operating_point`."""
 
+TRAINING_RANGE = (
+    "the model has not learnt from scans like this: %(what)s",
+    "slices %(spacing)s mm apart (learnt from %(low)s to %(high)s mm)",
+    "pixels of %(spacing)s mm (learnt from up to %(limit)s mm)",
+    "kernel %(name)s",
+    "manufacturer %(name)s",
+)
+"""`inference.training_range`."""
+
+GUIDELINES = (
+    "Suggests category %(category)s by %(guideline)s (%(meaning)s): %(management)s.",
+    "Suggests category %(first)s to %(last)s by %(guideline)s, which the facts leave open; "
+    "for %(code)s (%(meaning)s): %(management)s.",
+    "Suggests by %(guideline)s: %(what)s.",
+    "Suggests by %(guideline)s from: %(least)s; up to: %(most)s.",
+    "%(low)s at low risk, %(high)s at high risk",
+    "If this is %(whom)s: %(rest)s",
+    "a screening examination",
+    "an incidental finding",
+    "an incidental finding of a patient of %(age)s years or more",
+    "an incidental finding without known cancer",
+    "an incidental finding without immunosuppression",
+    "an incidental finding without known cancer or immunosuppression",
+    "an incidental finding of a patient of %(age)s years or more without known cancer",
+    "an incidental finding of a patient of %(age)s years or more without immunosuppression",
+    "an incidental finding of a patient of %(age)s years or more without known cancer or immunosuppression",
+    "%(guideline)s does not apply: %(why)s.",
+    "younger than %(age)s years",
+    "a known cancer",
+    "immunosuppressed",
+    "no screening examination",
+    "No finding reached the operating point, which excludes no nodule: no category is suggested.",
+    "%(words)s Category 0 may apply: %(why)s.",
+    "negative",
+    "benign appearance or behaviour",
+    "probably benign",
+    "suspicious",
+    "very suspicious",
+    "low-dose CT in 12 months",
+    "low-dose CT in 6 months",
+    "low-dose CT in 3 months; PET/CT may be considered where a solid nodule or component is 8 mm or more",
+    "further clinical evaluation",
+    "no routine follow-up",
+    "no follow-up of this nodule",
+    "CT at 12 months optional",
+    "CT at 6 to 12 months, then consider CT at 18 to 24 months",
+    "CT at 6 to 12 months, then CT at 18 to 24 months",
+    "consider CT at 3 months, PET/CT or tissue sampling",
+    "CT at 3 to 6 months, then consider CT at 18 to 24 months",
+    "CT at 3 to 6 months, then CT at 18 to 24 months",
+    "CT at 3 to 6 months, then by the most suspicious nodule",
+    "CT at 3 to 6 months; if stable, consider CT at 2 and 4 years",
+    "CT at 6 to 12 months to confirm that it persists, then CT every 2 years until 5 years",
+    "CT at 3 to 6 months to confirm that it persists; if unchanged and its solid component stays below "
+    "6 mm, CT every year for 5 years",
+)
+"""`guidelines`: what is suggested."""
+
+REASONS = (
+    "solid, mean diameter %(size)s mm",
+    "part-solid, mean diameter %(size)s mm",
+    "ground-glass, mean diameter %(size)s mm",
+    "calcified, mean diameter %(size)s mm",
+    "%(nodule)s (%(low)s to %(high)s mm)",
+    "%(nodule)s, solid component %(size)s mm",
+    "taken as a first examination",
+    "the earlier CT was not compared",
+    "the measurement is not to be trusted",
+    "its solid component was not measured",
+    "its volume has grown",
+    "slow growth over several examinations may be category 4B",
+    "its border looks spiculated, which may make it category 4X",
+    "by its volume of %(volume)s mm³ it would be category %(category)s",
+    "within the limits of the measurement %(low)s to %(high)s",
+    "several findings are reported",
+    "the most suspicious nodule guides what is done",
+    "if it is a typical perifissural or juxtapleural lymph node, no follow-up is suggested",
+    "it has grown, which this table for new findings does not weigh",
+    "if it persists, a solid component of 6 mm or more is highly suspicious",
+    "left to the reader: airway nodules, atypical pulmonary cysts, findings of infection or inflammation "
+    "(category 0), fat inside a nodule, slow growth over several examinations, features that make a "
+    "category 4X, the modifier S",
+)
+"""`guidelines`: why; the rows that they cite stay in the words of the published table."""
+
+FACTS = (
+    "whether this is a screening examination",
+    "comparison with an earlier CT",
+    "age",
+    "sex",
+    "whether a cancer is known",
+    "whether the patient is immunosuppressed",
+    "risk (low or high)",
+    "family history of lung cancer",
+    "emphysema",
+    "spiculation",
+    "a size to be trusted",
+)
+"""`guidelines`: what is missing."""
+
 CATEGORIES = (
     "solid %(size)s mm",
     "part-solid %(size)s mm",
@@ -277,6 +378,10 @@ SENTENCES: tuple[str, ...] = tuple(
             *REJECTIONS,
             *CHOICES,
             *OPERATING_POINTS,
+            *TRAINING_RANGE,
+            *GUIDELINES,
+            *REASONS,
+            *FACTS,
             *CATEGORIES,
         )
     )

@@ -8,9 +8,10 @@ from pathlib import Path
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 
+import medvision.reporting
 from medvision.reporting.languages.sentences import SENTENCES
 
-REPORTING = Path(__file__).resolve().parents[1]
+REPORTING = Path(medvision.reporting.__file__).parent
 METHODS = [("**.py", "python"), ("**.html", "jinja2.ext:babel_extract")]
 OPTIONS = {"**.html": {"extensions": "jinja2.ext.i18n", "silent": "false"}}
 KEYWORDS = {"_": None, "ngettext": (1, 2), "text": None, "plural": (1, 2), "mark": None}
