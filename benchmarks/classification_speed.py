@@ -1,7 +1,7 @@
 """Fine-tuning: samples a second beside the loop of MONAI's tutorials, same network, batch and optimiser.
 
 The loop: CacheDataset, random crop, three slices resized, DataLoader, float32, every layer run each time; two
-epochs. Ours: `look_to_learn` and `fine_tune_on` as `medvision train` calls them, with validation and checkpoints;
+epochs. Ours: `look_to_learn` and `fine_tune_on` as `medvision train` calls them, validation and all;
 20 epochs where the frozen stages are run once before (`top`), else 3. Data's share of ours: drawing batches.
 Needs the nodules of MEDVISION_TEST_DATA.
 """

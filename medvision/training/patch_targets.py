@@ -54,23 +54,25 @@ class PatchTargets:
         """How many of the outputs are about the label."""
         return len(self._borders(known)) if self.stepwise else 1
 
+    def _heard(self) -> Values:
+        """(N, R ≥ 1) what each reader gave; the label where none gave anything."""
+        if not self.opinions.shape[1]:
+            return self.scores[:, None]
+        silent = np.isnan(self.opinions).all(axis=1)[:, None]
+        return np.where(silent, self.scores[:, None], self.opinions)
+
     def _mean(self) -> Values:
-        """The readers' mean where there are any, else the label."""
-        given = ~np.isnan(self.opinions)
-        count = given.sum(axis=1)
-        total = np.where(given, self.opinions, 0).sum(axis=1)
-        return np.where(count > 0, total / np.maximum(count, 1), self.scores)
+        return np.asarray(np.nanmean(self._heard(), axis=1))
 
     def _steps(self, chosen: Numbers, known: Numbers) -> Values:
-        opinions = np.where(np.isnan(self.opinions).all(axis=1)[:, None], self.scores[:, None], self.opinions)
-        if not opinions.shape[1]:
-            opinions = self.scores[:, None]
-        above = [np.where(np.isnan(opinions), np.nan, opinions > border) for border in self._borders(known)]
-        return np.stack([np.nanmean(step[chosen], axis=1) for step in above], axis=1)
+        """Share of the readers beyond each border."""
+        heard = self._heard()[chosen]
+        above = [np.where(np.isnan(heard), np.nan, heard > border) for border in self._borders(known)]
+        return np.stack([np.nanmean(step, axis=1) for step in above], axis=1)
 
     def _borders(self, known: Numbers) -> Values:
         """Values that a rating can go beyond."""
-        levels = np.unique(np.concatenate([self.scores[known], self.opinions[known].ravel()]))
+        levels = np.unique(self._heard()[known])
         levels = levels[~np.isnan(levels)]
         if len(levels) > MOST_STEPS + 1:
             shares = np.arange(1, MOST_STEPS + 1) / (MOST_STEPS + 1)
