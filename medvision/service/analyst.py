@@ -71,11 +71,15 @@ class Analyst:
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
 
-    def start(self) -> None:
+    def start(self, stop: threading.Event) -> None:
         """Start the process and load the model.
+
+        Args:
+            stop: ends the attempt when set.
 
         Raises:
             ModelError: the model cannot be used; or the process did not come up.
+            StoppedError: it was told to stop.
         """
         self.close()
         context = multiprocessing.get_context("spawn")
@@ -85,7 +89,7 @@ class Analyst:
         theirs.close()
         self._process, self._pipe = process, ours
         try:
-            trouble = ours.recv()
+            trouble = _receive(ours, stop)
         except (EOFError, OSError) as error:
             self.close()
             raise ModelError(f"{self._settings.model}: {_GONE} while it loaded the model") from error
@@ -107,16 +111,13 @@ class Analyst:
             StoppedError: it was told to stop.
         """
         if self._process is None or not self._process.is_alive():
-            self.start()
+            self.start(stop)
         pipe = self._pipe
         if pipe is None:
             raise BrokeDownError(_GONE)
         try:
             pipe.send((study, out, index))
-            while not pipe.poll(_LOOK_SECONDS):
-                if stop.is_set():
-                    raise StoppedError
-            answer = pipe.recv()
+            answer = _receive(pipe, stop)
         except (EOFError, OSError) as error:
             raise BrokeDownError(_GONE) from error
         if isinstance(answer, Outcome):
@@ -134,12 +135,17 @@ class Analyst:
         self._process = self._pipe = None
 
 
+def _receive(pipe: Connection, stop: threading.Event) -> Any:  # noqa: ANN401  what the other side sends
+    while not pipe.poll(_LOOK_SECONDS):
+        if stop.is_set():
+            raise StoppedError
+    return pipe.recv()
+
+
 def _work(pipe: Connection, settings: AnalysisSettings) -> None:
     """The process: load the model, then answer until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the receiver decides
     threading.Thread(target=_follow_parent, daemon=True).start()
-    with suppress(AttributeError, OSError):
-        os.nice(NICENESS)
     from medvision import telemetry
 
     telemetry.switch_off()
@@ -151,6 +157,8 @@ def _work(pipe: Connection, settings: AnalysisSettings) -> None:
         pipe.send(_words(error))
         return
     pipe.send("")
+    with suppress(AttributeError, OSError):  # Windows has no niceness
+        os.nice(NICENESS)
     with suppress(EOFError, OSError):
         while True:
             study, out, index = pipe.recv()

@@ -86,8 +86,11 @@ def listen(
         try:
             service = Service(config, out, analyst)
             if analyst:
-                analyst.start()
+                logger.info("loading the model")
+                analyst.start(stop)
             return service.run(stop)
+        except StoppedError:
+            return ListenResult(stored=0, doubled=0, refused=0, analysed=0, failed=0)
         finally:
             if analyst:
                 analyst.close()
