@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from medvision.cli import options
 from medvision.cli.console import show
+
+if TYPE_CHECKING:
+    from medvision.models.export.record import Format
 
 _WHERE = {"installed": "installed", "folder": "in the folder of weights", "absent": "not here"}
 
@@ -109,3 +113,36 @@ def pull(names: tuple[str, ...], *, as_json: bool) -> None:
 
     paths = {name: pull_weights(name) for name in names}
     show({"pulled": paths}, [f"{name}: {path}" for name, path in paths.items()], as_json=as_json)
+
+
+@models.command(
+    "export",
+    short_help="Write a model as graphs for other runtimes.",
+    epilog=options.example("medvision models export demo/model -o exported --format openvino"),
+)
+@click.argument("model", metavar="MODEL")
+@click.option("-o", "--out", required=True, type=options.FOLDER, metavar="OUT", help="Folder to write.")
+@click.option(
+    "--format",
+    "form",
+    required=True,
+    type=click.Choice(["onnx", "openvino", "torch"]),
+    help="onnx (float32), openvino (weights as float16) or torch (torch.export, .pt2).",
+)
+@options.common
+def export(model: str, out: Path, *, form: Format, as_json: bool) -> None:
+    """Write every network of a MODEL (a folder, runs:/…, models:/…) as a graph into OUT.
+
+    Each graph is compared with the model on random inputs of two sizes; export.json names inputs, outputs and
+    the largest difference. OUT of a detector is a model directory: infer runs its first stage on the ONNX or
+    OpenVINO graph. Needs pip install 'medvision[export]' for onnx and openvino.
+    """
+    from medvision.models.export.job import export_model
+    from medvision.tracking import resolve_model
+
+    record = export_model(resolve_model(model), out, form)
+    lines = [
+        f"{out / part.file}: largest difference of an output {part.largest_difference:.2g}"
+        for part in record.parts
+    ]
+    show({"out": out, **record.model_dump(mode="json")}, lines, as_json=as_json)

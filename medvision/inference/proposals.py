@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from medvision.config.detection import CandidateConfig
 from medvision.findings import Candidate
 from medvision.geometry import Affine, lps_to_voxel, spacing_mm, voxel_to_lps
-from medvision.models.heatmap import MULTIPLE, STRIDE, HeatMapNet
+from medvision.models.heatmap import MULTIPLE, STRIDE
 from medvision.models.precision import inference_dtype
 from medvision.preprocessing.lungs import find_lungs
 from medvision.preprocessing.resample import (
@@ -62,7 +62,7 @@ def lung_box(volume: hd.Volume, voxel_mm: float) -> LungBox:
 
 
 def heat_map(
-    network: HeatMapNet, grid: Isotropic, device: str = "cpu", dtype: torch.dtype | None = None
+    network: nn.Module, grid: Isotropic, device: str = "cpu", dtype: torch.dtype | None = None
 ) -> tuple[HeatMap, NDArray[np.float32]]:
     """Run the network over the box in slabs of slices.
 
@@ -89,7 +89,7 @@ def heat_map(
     return HeatMap(probability, _strided(grid.affine)), whole[1].exp().contiguous().numpy()
 
 
-def _slab(network: HeatMapNet, image: Tensor, start: int, device: str) -> Tensor:
+def _slab(network: nn.Module, image: Tensor, start: int, device: str) -> Tensor:
     """(2, d, h, w) output for `SLAB_VOX` slices, seen with their context."""
     low, high = max(0, start - CONTEXT_VOX), min(image.shape[0], start + SLAB_VOX + CONTEXT_VOX)
     slab = image[None, None, low:high].to(device).contiguous(memory_format=torch.channels_last_3d)
@@ -164,7 +164,7 @@ def _candidate(center: NDArray[np.float64], score: float, radius_mm: float) -> C
 
 
 def propose(
-    network: HeatMapNet, box: LungBox, limits: CandidateConfig, device: str = "cpu"
+    network: nn.Module, box: LungBox, limits: CandidateConfig, device: str = "cpu"
 ) -> tuple[list[Candidate], HeatMap]:
     """Candidates of stage one and the heat map they come from."""
     heat, radius_mm = heat_map(network, box.grid, device)

@@ -38,12 +38,14 @@ OPTIONS = {
         "--series",
         "--all-series",
         "--patient-data",
+        "--sign",
         "--language",
         "--index",
         "--resume",
         "--no-resume",
         "--workers",
     },
+    "verify": {"--source", "--model", "--device", "--key"},
     "evaluate": {
         "-o",
         "--out",
@@ -59,6 +61,7 @@ OPTIONS = {
     "models list": set(),
     "models show": set(),
     "models pull": set(),
+    "models export": {"-o", "--out", "--format"},
     "listen": {
         "-o",
         "--out",
