@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -94,6 +95,47 @@ def test_page_is_silent_and_alone(out, tmp_path, name):
     assert "Research use, not a medical device" in document
     assert requested == []
     assert console == ""
+
+
+def act(page: Path, folder: Path, actions: str) -> str:
+    """The document after a reader's actions; the page's policy would not let a second script in."""
+    text = re.sub(r"<meta http-equiv[^>]*>", "", page.read_text(encoding="utf-8"))
+    acted = folder / "acted.html"
+    acted.write_text(text.replace("</body>", f"<script>{actions}</script></body>"), encoding="utf-8")
+    document, _, console = browse(acted, folder)
+    assert console == ""
+    return document
+
+
+def test_a_reader_scrolls_through_the_slices(out, tmp_path):
+    document = act(
+        out / "1.2.3" / "report.html",
+        tmp_path,
+        """const figure = document.querySelector(".stack"), slider = figure.querySelector("input");
+        slider.value = Number(slider.value) + 3;
+        slider.dispatchEvent(new Event("input"));
+        document.title = getComputedStyle(figure.querySelector(".strip")).display + " "
+          + getComputedStyle(figure.querySelector(".over-nodule")).display;""",
+    )
+    assert "<title>inline none</title>" in document
+    assert re.search(r"<output>[^<]*</output>", document)[0] == "<output>slice 47, +6.0 mm</output>"
+
+
+def test_a_reader_searches_and_sorts(out, tmp_path):
+    document = act(
+        out / "worklist.html",
+        tmp_path,
+        """search.value = "no PIXEL"; search.dispatchEvent(new Event("input"));
+        const shown = count.textContent, hidden = homes.flat().filter((row) => row.hidden).length;
+        search.value = ""; search.dispatchEvent(new Event("input"));
+        document.querySelectorAll("th button")[3].click();
+        const first = together.rows[0].cells[4].textContent;
+        document.querySelectorAll("th button")[3].click();
+        const last = together.rows[0].cells[4].textContent;
+        document.querySelectorAll("th button")[3].click();
+        document.title = [shown, hidden, first, last, together.rows.length].join("|");""",
+    )
+    assert re.search(r"<title>1 shown\|1\|90.%\|–\|0</title>", document)
 
 
 def test_a_page_that_fetches_would_be_caught(tmp_path):

@@ -198,6 +198,22 @@ def _luminance(color: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
+def _contrast(one: str, other: str) -> float:
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_marks_stand_out_from_any_grey():
+    """Text and lines over pictures are light and have a dark rim of their own."""
+    style = (Path(case.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    rules = dict(re.findall(r"svg (\.?\w+) \{ ([^}]*) \}", style))
+    assert "stroke: #000" in rules["text"]
+    assert "stroke: #000" in rules[".under"]
+    for name in (".over", ".ring", ".scale", ".number", "text"):
+        ink = re.search(r"(?:^| )(?:stroke|fill): (#(?!000)[0-9a-f]{3,6})", rules[name])
+        assert _contrast(ink[1], "#000000") >= 4.5, name
+
+
 def test_contrast_meets_wcag_aa():
     """Every ink on its paper, in light, dark and print: at least 4.5 to 1."""
     style = (Path(case.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
@@ -208,8 +224,8 @@ def test_contrast_meets_wcag_aa():
         pairs = [("ink", "paper"), ("soft", "paper"), ("accent", "paper")]
         pairs += [("warn-ink", "warn-tint"), ("stop-ink", "stop-tint"), ("ink", "tint")]
         for ink, paper in pairs:
-            low, high = sorted((_luminance(color[ink]), _luminance(color[paper])))
-            assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, paper, theme)
+            assert _contrast(color[ink], color[paper]) >= 4.5, (ink, paper, theme)
+        assert _contrast(color["bar"], color["paper"]) >= 3  # what is no text (WCAG 1.4.11)
 
 
 def test_evidence_lies_over_the_lung_window_where_it_is(report, scan, lungs, heat_map):
