@@ -220,7 +220,8 @@ class _Blocks:
 
 def _pooled(maps: Tensor, edge: int) -> Tensor:
     """(C, X, Y, Z) → mean of each block, zeros behind the map."""
-    return functional.avg_pool3d(maps[None], edge, ceil_mode=True, count_include_pad=True)[0]
+    behind = [amount for size in reversed(maps.shape[1:]) for amount in (0, -size % edge)]
+    return functional.avg_pool3d(functional.pad(maps, behind)[None], edge)[0]
 
 
 def _spread(blocks: Tensor, edge: int, shape: Sequence[int]) -> Tensor:

@@ -12,7 +12,7 @@ from torch import nn
 from medvision.config.retinanet import BoxConfig, RetinaNetConfig
 
 
-class _LayerGetter(nn.ModuleDict):
+class LayerGetter(nn.ModuleDict):
     """What torchvision's IntermediateLayerGetter does: children up to the last that is returned."""
 
     def __init__(self, model: nn.Module, return_layers: dict[str, str]) -> None:
@@ -40,7 +40,7 @@ def monai_detector(monkeypatch: pytest.MonkeyPatch, config: RetinaNetConfig, lim
     from monai.networks.blocks import backbone_fpn_utils
     from monai.networks.nets.resnet import ResNet, ResNetBottleneck
 
-    stand_in = SimpleNamespace(_utils=SimpleNamespace(IntermediateLayerGetter=_LayerGetter))
+    stand_in = SimpleNamespace(_utils=SimpleNamespace(IntermediateLayerGetter=LayerGetter))
     monkeypatch.setattr(backbone_fpn_utils, "torchvision_models", stand_in)
     monkeypatch.setattr(retinanet_detector, "Matcher", type("Matcher", (), {}))
     width, layers = config.width, config.returned_layers

@@ -1,0 +1,142 @@
+"""The RetinaNet's training: boxes stay on nodules, losses are MONAI's, and a whole job on tiny bodies."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from medvision.config.retinanet import BoxConfig, GridConfig, RetinaNetConfig
+from medvision.config.retinanet_training import FitConfig, RetinaNetJob
+from medvision.errors import ModelError
+from medvision.inference.cohort import infer
+from medvision.models.retinanet.boxes import encode
+from medvision.models.retinanet.loading import load_retinanet
+from medvision.models.retinanet.network import RetinaNet
+from medvision.training.jobs import run_job
+from medvision.training.retinanet.loss import DetectionLoss
+from medvision.training.retinanet.patches import BoxPatches, lung_box_ras
+from medvision.training.volumes import TrainingVolume, prepare_one
+from tests.models.retinanet.monai_peer import monai_detector
+from tests.training.test_detection import write_store
+from tests.training.test_proposal_patches import labelled
+
+TINY = RetinaNetConfig(blocks=(1, 1, 1, 1), width=4, pyramid_channels=8)
+GRID = GridConfig(spacing_mm=(2.0, 2.0, 2.5))
+FIT = FitConfig(patch_vox=(64, 64, 48), steps=30, batch_size=2, validate_every=10, validation_patches=4)
+
+
+@pytest.fixture(scope="module")
+def volume() -> TrainingVolume:
+    return prepare_one(labelled(), labelled().load(), partial(lung_box_ras, grid=GRID))
+
+
+@pytest.mark.parametrize("index", range(10))
+def test_boxes_stay_on_their_nodules(volume, index):
+    """Whatever was flipped: the middle of each box is dense, and just outside of the box there is lung."""
+    fit = FIT.model_copy(update={"nodule_fraction": 1.0})
+    patch = BoxPatches([volume], fit, GRID, length=10, seed=5, augment=True).patch(index)
+    assert len(patch.boxes) >= 1
+    for box in patch.boxes.numpy():
+        low, high = box[:3], box[3:]
+        if (low <= 1).any() or (high >= np.array(patch.hu.shape) - 2).any():
+            continue  # cut off by the patch
+        x, y, z = np.rint((low + high) / 2).astype(int)
+        assert patch.hu[x, y, z] > -300
+        for axis in range(3):
+            for edge, outward in ((low, -2), (high, 2)):
+                place = (low + high) / 2
+                place[axis] = edge[axis] + outward
+                a, b, c = np.rint(place).astype(int)
+                assert patch.hu[a, b, c] < -300
+
+
+def test_the_same_number_is_the_same_patch(volume):
+    one, again = (
+        BoxPatches([volume], FIT, GRID, length=4, seed=1, augment=True).batch(range(4)) for _ in "ab"
+    )
+    assert all(torch.equal(one[key], again[key]) for key in one)
+    later = BoxPatches([volume], FIT, GRID, length=2, first=2, seed=1, augment=True).batch(range(2))
+    assert torch.equal(later["image"], one["image"][2:])
+
+
+@pytest.mark.parametrize("box_loss", ["smooth_l1", "giou"])
+def test_losses_are_monais(monkeypatch, box_loss):
+    torch.manual_seed(0)
+    fit = FIT.model_copy(update={"box_loss": box_loss})
+    network = RetinaNet(TINY).eval()
+    detector = monai_detector(monkeypatch, TINY, BoxConfig())
+    detector.network.load_state_dict(network.state_dict())
+    detector.set_atss_matcher(fit.matched_places, center_in_gt=False)
+    detector.set_hard_negative_sampler(fit.anchors_per_patch, fit.positive_fraction, fit.min_negatives, 1.0)
+    if box_loss == "giou":
+        from monai.losses.giou_loss import BoxGIoULoss
+
+        detector.set_box_regression_loss(BoxGIoULoss(reduction="mean"), encode_gt=False, decode_pred=True)
+    detector.train()
+    for module in detector.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.eval()
+    images = torch.rand(2, 1, 48, 48, 24)
+    truth = [torch.tensor([[10.0, 12, 6, 20, 21, 13], [30, 30, 10, 37, 38, 16]]), torch.zeros(0, 6)]
+    torch.manual_seed(1)
+    targets = [{"boxes": boxes, "labels": torch.zeros(len(boxes), dtype=torch.long)} for boxes in truth]
+    theirs = detector(images, targets)
+    torch.manual_seed(1)
+    ours = DetectionLoss(TINY, fit.model_copy(update={"pool_size": 1.0}))(network(images), truth)
+    torch.testing.assert_close(ours.classification, theirs["classification"])
+    torch.testing.assert_close(ours.boxes, theirs["box_regression"])
+
+
+def test_focal_loss_forgives_what_is_easy():
+    maps = RetinaNet(TINY).eval()(torch.rand(1, 1, 48, 48, 24))
+    boxes = [torch.tensor([[10.0, 12, 6, 20, 21, 13]])]
+    plain, focal = (
+        DetectionLoss(TINY, FIT.model_copy(update={"classification_loss": kind}))(maps, boxes)
+        for kind in ("bce", "focal")
+    )
+    assert focal.classification < plain.classification
+
+
+def test_encoding_undoes_decoding():
+    from medvision.models.retinanet.boxes import decode
+
+    torch.manual_seed(0)
+    anchors = torch.cat((torch.rand(50, 3) * 40, torch.rand(50, 3) * 10 + 45), dim=1)
+    codes = torch.randn(50, 6) * 0.3
+    assert torch.allclose(encode(decode(codes, anchors), anchors), codes, atol=1e-5)
+
+
+def configure(store: Path, folder: Path, **fit: object) -> RetinaNetJob:
+    return RetinaNetJob(
+        task="detect_retinanet",
+        output=folder / "model",
+        data={"cohort": [store], "validation_fraction": 0.5, "workers": 1},
+        network=TINY,
+        grid={"spacing_mm": (4.0, 4.0, 4.5)},
+        fit={**FIT.model_dump(), "patch_vox": (32, 32, 16), "steps": 20, "learning_rate": 0.02, **fit},
+        boxes={"window_vox": (96, 96, 48), "score_threshold": 0.001},
+        tracking={"enabled": False},
+    )
+
+
+def test_a_whole_job_learns_and_infers(tmp_path):
+    store = write_store(tmp_path, 4)
+    result = run_job(configure(store, tmp_path))
+    assert result.metrics["validation/nodules"] == 4
+    _, card = load_retinanet(result.model)
+    assert card.training.patients == 2
+    assert len(card.operating_points) == 7
+    assert not (result.model / ".work").exists()
+    done = infer([store], tmp_path / "out", model=result.model, threshold=0.9, formats=("json", "html"))
+    assert done.exit_code == 0
+    assert done.counts["processed"] == 4
+
+
+def test_weights_that_do_not_exist_are_told(tmp_path):
+    store = write_store(tmp_path, 2)
+    with pytest.raises(ModelError, match=r"nowhere\.pt not found"):
+        run_job(configure(store, tmp_path, weights="nowhere.pt"))
