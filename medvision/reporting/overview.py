@@ -119,17 +119,22 @@ def _lung_maximum(body: _Grid, lungs: LungMask) -> tuple[NDArray[Any], NDArray[n
     """Maximum HU inside the lungs along the second axis, and where there is lung at all."""
     rounds = max(1, round(RIM_MM / float(np.mean(spacing_mm(lungs.affine)))))
     inner = _turn(ndimage.binary_erosion(lungs.labels > 0, iterations=rounds).astype(np.uint8), lungs.affine)
-    to_lungs = np.linalg.inv(inner.affine) @ body.affine
-    scale = np.diag(to_lungs[:3, :3])
-    upright = np.allclose(to_lungs[:3, :3], np.diag(scale))  # scipy is much faster without rotation
-    inside = ndimage.affine_transform(
-        inner.array,
-        scale if upright else to_lungs[:3, :3],
-        to_lungs[:3, 3],
-        output_shape=body.array.shape,
-        order=0,
-    ).astype(bool)
-    return np.where(inside, body.array, AIR_HU).max(axis=1), inside.any(axis=1)
+    inside = _sample(inner, body)
+    highest = np.where(inside, body.array, AIR_HU).max(axis=1)
+    return highest, np.asarray(inside.any(axis=1))
+
+
+def _sample(mask: _Grid, body: _Grid) -> NDArray[np.bool_]:
+    """The mask's nearest voxel at each voxel of the body, False beyond it."""
+    to_mask = np.linalg.inv(mask.affine) @ body.affine
+    steps, start = to_mask[:3, :3], to_mask[:3, 3]
+    if not np.allclose(steps, np.diag(np.diag(steps))):
+        sampled = ndimage.affine_transform(mask.array, steps, start, output_shape=body.array.shape, order=0)
+        return np.asarray(sampled, np.bool_)
+    padded = np.pad(mask.array, 1)  # without rotation an index an axis will do
+    places = [np.rint(start[i] + steps[i, i] * np.arange(n)) + 1 for i, n in enumerate(body.array.shape)]
+    within = [np.clip(place, 0, n - 1).astype(int) for place, n in zip(places, padded.shape, strict=True)]
+    return np.asarray(padded[np.ix_(*within)], np.bool_)
 
 
 def _heat_opacity(heat_map: HeatMap, z: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float32]:
