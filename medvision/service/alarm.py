@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -157,8 +156,8 @@ def _finding(report: Report, finding: FindingRecord) -> dict[str, Any]:
 
 
 def _by_category(finding: FindingRecord, config: AlarmConfig) -> bool:
-    named = {word for category in finding.categories for word in re.findall(r"\w+", category.category)}
-    return not named.isdisjoint(config.categories)
+    possible = {code for category in finding.categories for code in category.possible}
+    return not possible.isdisjoint(config.categories)
 
 
 def _by_size(finding: FindingRecord, config: AlarmConfig) -> bool:

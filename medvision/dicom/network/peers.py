@@ -84,6 +84,8 @@ def call(entity: AE, peer: Peer, **options: Any) -> Association:  # noqa: ANN401
         return association
     if association.is_rejected:
         raise PeerError(f"{peer} refuses {entity.ae_title}: {_refusal(association)}")
+    if association.rejected_contexts:
+        raise PeerError(f"{peer} does not offer the service that was asked for")
     secured = " by TLS" if peer.tls else ""
     raise PeerError(f"{peer} does not answer{secured}; is it running, and is host and port right?")
 

@@ -132,7 +132,7 @@ def test_an_archive_that_fails_is_said() -> None:
 def test_an_archive_without_c_get_is_said(inbox: Inbox) -> None:
     with (
         archive([(evt.EVT_C_FIND, answers)], [STUDY_ROOT_FIND]) as peer,
-        pytest.raises(PeerError, match="offers no C-GET; use C-MOVE"),
+        pytest.raises(PeerError, match="does not offer the service"),
     ):
         fetch(peer, inbox, "1.2", ae_title="ME")
 
