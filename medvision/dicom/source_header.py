@@ -7,7 +7,6 @@ the patient by them.
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 from pydicom.charset import python_encoding
@@ -18,6 +17,7 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.valuerep import validate_value
 
+from medvision.dicom.deidentify.quiet import quiet_pydicom
 from medvision.errors import DicomError
 
 _PER_FRAME_GROUP = 0x5200
@@ -66,8 +66,7 @@ def tidy(read: Dataset) -> Dataset:
     Specific Character Set is one that can say what the texts say.
     """
     header = Dataset()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom tells of each odd value, some of which are names
+    with quiet_pydicom():
         for tag in sorted(read.keys()):
             element = _usable(read, tag)
             if element is not None:

@@ -17,7 +17,7 @@ PRIVATE_SCHEME = "99MEDVISION"
 
 
 def own(value: str, meaning: str) -> Code:
-    """A code of our own scheme."""
+    """A code of our own scheme, of at most 16 characters: many readers know no Long Code Value."""
     return Code(value, PRIVATE_SCHEME, meaning)
 
 
@@ -57,14 +57,14 @@ MEAN = Code("373098007", "SCT", "Mean")
 MEDIAN = Code("373099004", "SCT", "Median")
 DEVIATION = Code("386136009", "SCT", "Standard Deviation")
 INDETERMINATE = Code("114011", "DCM", "Value indeterminate")
-EFFECTIVE_DIAMETER = own("effective-diameter", "Diameter of the sphere of the same volume")
+EFFECTIVE_DIAMETER = own("effective-diam", "Diameter of the sphere of the same volume")
 VOLUME_LOWER = own("volume-lower", "Volume, lower 95 % limit")
 VOLUME_UPPER = own("volume-upper", "Volume, upper 95 % limit")
 SOLID_DIAMETER = own("solid-diameter", "Mean diameter of the solid component")
 SOLID_VOLUME = own("solid-volume", "Volume of the solid component")
 SPICULATION = own("spiculation", "Spiculation, 0 to 1")
 LOBULATION = own("lobulation", "Lobulation, 0 to 1")
-TO_PLEURA = own("distance-to-pleura", "Distance from centre to pleura")
+TO_PLEURA = own("pleura-distance", "Distance from centre to pleura")
 N_FINDINGS = own("n-findings", "Number of findings reported")
 THRESHOLD = own("threshold", "Certainty from which findings are reported")
 
@@ -84,26 +84,26 @@ DENSITIES: dict[Density, Code] = {
 CALCIFICATION = Code("112030", "DCM", "Calcification Descriptor")
 CALCIFICATIONS: dict[Calcification, Code] = {
     "none": Code("RID28473", "RADLEX", "absent"),
-    "diffuse": own("calcification-diffuse", "Diffuse calcification"),
-    "central": own("calcification-central", "Central calcification"),
+    "diffuse": own("calc-diffuse", "Diffuse calcification"),
+    "central": own("calc-central", "Central calcification"),
     "laminated": Code("88446008", "SCT", "Laminated"),
     "popcorn": Code("129749001", "SCT", "Coarse (popcorn-like) calcification"),
-    "eccentric": own("calcification-eccentric", "Eccentric calcification"),
+    "eccentric": own("calc-eccentric", "Eccentric calcification"),
     "punctate": Code("129755006", "SCT", "Punctate calcification"),
 }
 ATTACHMENT = own("attachment", "Attachment of the nodule")
 ATTACHMENTS: dict[Attachment, Code] = {
     "none": Code("RID28473", "RADLEX", "absent"),
     "pleural": Code("3120008", "SCT", "Pleura"),
-    "vascular": own("attachment-vascular", "Vessel"),
-    "fissural": own("attachment-fissural", "Fissure"),
+    "vascular": own("attach-vascular", "Vessel"),
+    "fissural": own("attach-fissural", "Fissure"),
 }
 RELIABILITY = own("reliability", "Reliability of the measurement")
 RELIABLE = own("reliable", "Reliable")
 UNRELIABLE = own("unreliable", "Not to be trusted")
 
 LUNG_RADS = Code("RID50134", "RADLEX", "Lung-RADS assessment")
-GUIDELINE = own("guideline-category", "Category suggested by a guideline")
+GUIDELINE = own("guideline", "Category suggested by a guideline")
 QUALITY = codes.DCM.QualityAssessment
 QUALITIES = {
     "ok": Code("111237", "DCM", "Usable - Meets the quality control standard"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 from highdicom.sr import FindingSite, Measurement
@@ -12,6 +13,9 @@ from medvision.reporting.context_records import CategoryRecord
 from medvision.reporting.dicom_results import codes
 from medvision.reporting.dicom_results.equipment import plain
 from medvision.reporting.report import FindingRecord
+
+CODE_VALUE = 16
+"""Characters of a Code Value (VR SH)."""
 
 
 def measurements_of(finding: FindingRecord) -> list[Measurement]:
@@ -80,8 +84,10 @@ def evaluations_of(finding: FindingRecord) -> list[Evaluation]:
 
 def _category(category: CategoryRecord) -> Evaluation:
     """What a guideline suggests: RadLex names Lung-RADS's question; the answer is edition and category."""
-    edition = category.guideline.replace(" ", "-").lower()
-    value = plain(f"{edition}:{category.category}")
+    edition = "".join(c for c in category.guideline if c.isupper() or c.isdigit())
+    value = f"{edition}:{plain(category.category).replace(' to ', '-')}"
+    if len(value) > CODE_VALUE:
+        value = f"{edition}:{hashlib.sha256(value.encode()).hexdigest()}"[:CODE_VALUE]
     question = codes.LUNG_RADS if category.guideline.startswith("Lung-RADS") else codes.GUIDELINE
     return Evaluation(question, codes.own(value, plain(f"{category.guideline}: {category.category}")))
 

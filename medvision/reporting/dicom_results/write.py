@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
+from medvision.dicom.deidentify.quiet import quiet_pydicom
 from medvision.files import write_whole
 from medvision.measurement.nodule import NoduleMask
 from medvision.reporting.dicom_results.key_objects import key_objects
@@ -48,9 +50,25 @@ def write_dicom_results(
     for path in folder.glob("findings_*.dcm"):
         path.unlink()
     source = Source(scan, header if header is not None else header_of_store(scan))
-    with disable_value_validation():  # what a PACS knows the patient by stays as it is
+    with (
+        quiet_pydicom(),
+        _quiet_highdicom(),
+        disable_value_validation(),
+    ):  # names stay as they are, and unsaid
         made = _make(report, source, segments_of(report, masks), set(formats))
         return [_save(dataset, folder / name) for name, dataset in made.items()]
+
+
+@contextmanager
+def _quiet_highdicom() -> Iterator[None]:
+    """It logs names that it finds unlikely."""
+    highdicom = logging.getLogger("highdicom")
+    before = highdicom.level
+    highdicom.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        highdicom.setLevel(before)
 
 
 def _make(

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from medvision.dicom.catalogue import catalogue
 from medvision.dicom.source_header import read_source_header
 from medvision.findings import Candidate, Measurement
-from medvision.geometry import voxel_to_lps
+from medvision.geometry import lps_to_voxel, spacing_mm, voxel_to_lps
 from medvision.measurement.nodule import NoduleMask
 from medvision.reporting.build import build_report, ranked
 from medvision.reporting.dicom_results.source import Source
@@ -101,11 +101,13 @@ def measurement(number: int) -> Measurement:
 
 def ball(scan: Scan, center_mm: tuple[float, float, float], radius_mm: float) -> NoduleMask:
     """The scan's voxels within a radius, as a crop."""
-    index = np.moveaxis(np.indices(scan.volume.spatial_shape), 0, -1)
-    inside = np.linalg.norm(voxel_to_lps(scan.volume.affine, index) - center_mm, axis=-1) <= radius_mm
-    found = np.argwhere(inside)
-    low, high = found.min(axis=0), found.max(axis=0) + 1
-    crop = inside[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    middle = np.rint(lps_to_voxel(scan.volume.affine, center_mm)).astype(int)
+    reach = np.ceil(radius_mm / np.array(spacing_mm(scan.volume.affine))).astype(int) + 1
+    low = np.maximum(middle - reach, 0)
+    high = np.minimum(middle + reach + 1, scan.volume.spatial_shape)
+    index = np.moveaxis(np.indices(high - low), 0, -1) + low
+    crop = np.linalg.norm(voxel_to_lps(scan.volume.affine, index) - center_mm, axis=-1) <= radius_mm
+    assert crop.any()
     affine = scan.volume.affine.copy()
     affine[:3, 3] = voxel_to_lps(scan.volume.affine, low)
     z, y, x = (int(i) for i in low)

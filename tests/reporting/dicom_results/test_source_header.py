@@ -96,6 +96,13 @@ def test_values_that_break_the_standard_do_not_come_over(tmp_path):
         assert "PatientAge" not in result
 
 
+def test_a_name_that_highdicom_finds_unlikely_is_said_nowhere(tmp_path, caplog, recwarn):
+    results_of(tmp_path / "in", tmp_path / "out", lambda ds: setattr(ds, "PatientName", "VERYSECRET"))
+
+    assert not [warning for warning in recwarn if "SECRET" in str(warning.message)]
+    assert "SECRET" not in caplog.text
+
+
 def test_undeclared_letters_are_declared_as_latin_1():
     read_from = Dataset()
     read_from.PatientName = "Müller^J"
