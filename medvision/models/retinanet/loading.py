@@ -9,9 +9,11 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from medvision.errors import OutputError
 from medvision.models.card import CARD, load_card
 from medvision.models.directory import fill_network
 from medvision.models.retinanet.bundle import read_bundle
+from medvision.models.retinanet.bundle_writing import write_bundle
 from medvision.models.retinanet.card import RetinaNetCard
 from medvision.models.retinanet.network import RetinaNet
 from medvision.models.retinanet.resnet import Bottleneck3d
@@ -29,6 +31,23 @@ def load_retinanet(path: Path) -> tuple[RetinaNet, RetinaNetCard]:
     network = RetinaNet(card.network)
     fill_network(network, path, card)
     return network.eval(), card
+
+
+def export_bundle(model: Path, out: Path) -> Path:
+    """Write a model directory as a MONAI bundle.
+
+    Args:
+        model: of a RetinaNet.
+        out: the bundle's folder.
+
+    Raises:
+        ModelError: it is no RetinaNet's, or cannot be read.
+        OutputError: the folder cannot be written, or is the model itself.
+    """
+    network, card = load_retinanet(model)
+    if out.resolve() == model.resolve():
+        raise OutputError(f"{out} is the model itself; choose another output folder")
+    return write_bundle(out, network, card)
 
 
 def fold(network: RetinaNet) -> RetinaNet:
