@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -13,6 +13,9 @@ from medvision.cli.console import show
 
 if TYPE_CHECKING:
     from medvision.models.export.record import Format
+
+BUNDLE: Literal["monai-bundle"] = "monai-bundle"
+"""Format of a folder that MONAI runs."""
 
 _WHERE = {"installed": "installed", "folder": "in the folder of weights", "absent": "not here"}
 
@@ -117,7 +120,7 @@ def pull(names: tuple[str, ...], *, as_json: bool) -> None:
 
 @models.command(
     "export",
-    short_help="Write a model as graphs for other runtimes.",
+    short_help="Write a model as graphs for other runtimes, or as a MONAI bundle.",
     epilog=options.example("medvision models export demo/model -o exported --format openvino"),
 )
 @click.argument("model", metavar="MODEL")
@@ -126,19 +129,27 @@ def pull(names: tuple[str, ...], *, as_json: bool) -> None:
     "--format",
     "form",
     required=True,
-    type=click.Choice(["onnx", "openvino", "torch"]),
-    help="onnx (float32), openvino (weights as float16) or torch (torch.export, .pt2).",
+    type=click.Choice(["onnx", "openvino", "torch", BUNDLE]),
+    help="onnx (float32), openvino (weights as float16), torch (torch.export, .pt2) or, of a RetinaNet, "
+    "monai-bundle.",
 )
 @options.common
-def export(model: str, out: Path, *, form: Format, as_json: bool) -> None:
+def export(model: str, out: Path, *, form: Format | Literal["monai-bundle"], as_json: bool) -> None:
     """Write every network of a MODEL (a folder, runs:/…, models:/…) as a graph into OUT.
 
     Each graph is compared with the model on random inputs of two sizes; export.json names inputs, outputs and
     the largest difference. OUT of a detector is a model directory: infer runs its first stage on the ONNX or
     OpenVINO graph. Needs pip install 'medvision[export]' for onnx and openvino.
     """
-    from medvision.models.export.job import export_model
     from medvision.tracking import resolve_model
+
+    if form == BUNDLE:
+        from medvision.models.retinanet.loading import export_bundle
+
+        bundle = export_bundle(resolve_model(model), out)
+        show({"out": bundle}, [f"bundle: {bundle}"], as_json=as_json)
+        return
+    from medvision.models.export.job import export_model
 
     record = export_model(resolve_model(model), out, form)
     lines = [
