@@ -90,6 +90,9 @@ def _check_device(_: click.Context, __: click.Parameter, device: str) -> str:
     show_envvar=True,
     help="Of the pages; tables and report.json are English.",
 )
+@click.option(
+    "--sign", type=options.EXISTING_FILE, metavar="KEY.pem", help="Sign each report.json (Ed25519)."
+)
 @options.resume
 @options.index
 @click.option(
@@ -114,6 +117,7 @@ def infer(  # noqa: PLR0913  one argument an option
     series: tuple[str, ...],
     index: Path | None,
     patient_data: Path | None,
+    sign: Path | None,
     all_series: bool,
     language: LanguageCode,
     resume: bool,
@@ -151,6 +155,7 @@ def infer(  # noqa: PLR0913  one argument an option
         all_series=all_series,
         index=index,
         patient_data=patient_data,
+        sign=sign,
         language=language,
     )
     lines = [", ".join(f"{number} {name}" for name, number in result.counts.items())]

@@ -19,6 +19,7 @@ COMMANDS = (
     "ingest",
     "train",
     "infer",
+    "verify",
     "evaluate",
     "check",
     "drift",

@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medvision.dicom.source_header import read_source_header
 from medvision.errors import ContractError
@@ -37,6 +38,9 @@ from medvision.reporting.report import (
     TrainingOverlap,
 )
 from medvision.volumes import LungMask, Scan
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +75,7 @@ class CaseSettings:
         guard: knows whom the model has seen.
         patients: what guidelines ask of patients.
         language: of the pages.
+        signing_key: to sign reports with; None where they are not signed.
     """
 
     model: ModelRecord
@@ -82,6 +87,7 @@ class CaseSettings:
     guard: LeakageGuard
     patients: PatientTable = field(default_factory=PatientTable)
     language: LanguageCode = "en"
+    signing_key: Ed25519PrivateKey | None = field(default=None, repr=False)
 
 
 def finished_report(folder: Path, settings: CaseSettings) -> Report | None:

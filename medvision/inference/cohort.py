@@ -27,14 +27,16 @@ from medvision.guidelines import PatientTable, read_patient_table
 from medvision.inference.case import (
     CANDIDATES,
     COLUMNS,
+    REPORT,
     CaseSettings,
     Stages,
     finished_report,
     process_case,
 )
 from medvision.inference.context import keeps_context
-from medvision.inference.operating_point import choose_operating_point
 from medvision.inference.detectors import Detector, open_detector
+from medvision.inference.operating_point import choose_operating_point
+from medvision.inference.origins import remember_origins
 from medvision.inference.run_record import RunRecord, installed_versions, settings_sha256
 from medvision.inference.selection import Selection, describe, select
 from medvision.models.leakage import LeakageGuard
@@ -42,6 +44,7 @@ from medvision.prefetch import prefetch
 from medvision.progress import track
 from medvision.reporting.languages import LanguageCode
 from medvision.reporting.report import ModelRecord, Report
+from medvision.reporting.signing import read_private_key, sign_file, signature_path
 from medvision.reporting.worklist import WorklistRow, row_from_failure, row_from_report, write_worklist
 from medvision.volumes import Scan
 
@@ -102,6 +105,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     index: Path | None = None,
     patient_data: Path | None = None,
     language: LanguageCode = "en",
+    sign: Path | None = None,
 ) -> InferResult:
     """Find nodules in the chest CTs among the sources and write OUT.
 
@@ -125,19 +129,25 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         index: the header index; None for one in the user's cache.
         patient_data: table of what guidelines ask of patients (contract "patient_data").
         language: of the pages; tables and `report.json` are English.
+        sign: Ed25519 private key (PEM); each `report.json` gets a `report.json.sig` beside it.
 
     Raises:
         ContractError: the table of patients breaks its contract.
         OutputError: OUT cannot be written.
         ModelError: the model cannot be read.
         NothingToDoError: no DICOM image among the sources.
-        UsageError: a Series asked for is not there.
+        UsageError: a Series asked for is not there, or the key to sign with cannot be read.
     """
     record = RunRecord.start(out)
     make_folder(out)
     patients = read_patient_table(patient_data) if patient_data else PatientTable()
+    signing_key = read_private_key(sign) if sign else None
     predictor = open_detector(model, device) if isinstance(model, Path) else model
-    settings = replace(_settings(predictor, formats, fp_per_scan, threshold, language), patients=patients)
+    settings = replace(
+        _settings(predictor, formats, fp_per_scan, threshold, language),
+        patients=patients,
+        signing_key=signing_key,
+    )
     place = None if _is_one_store(sources) else index or cached_index(out)
     with HeaderIndex(place, trusted=resume) as known:
         found, problems = _find(sources, min_slices, known)
@@ -151,6 +161,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         for source, future in track(ready, "infer", len(selection.chosen)):
             _process(source, future, out, predictor, settings, progress)
     _write_tables(out, selection, progress, language)
+    remember_origins(out, sources, model if isinstance(model, Path) else None)
     record.finish(
         predictor, settings, progress.counts, progress.stages, progress.exit_code, seen=progress.seen
     )
@@ -267,7 +278,15 @@ def _process(
         _note_failure(source, error, progress)
     else:
         progress.counts["reused" if ready.report else "processed"] += 1
+        _sign(out / source.name / REPORT, settings, is_new=ready.report is None)
         _note_report(report, settings.formats, progress)
+
+
+def _sign(report: Path, settings: CaseSettings, *, is_new: bool) -> None:
+    if settings.signing_key:
+        sign_file(report, settings.signing_key)
+    elif is_new:  # a signature of what lay here before
+        signature_path(report).unlink(missing_ok=True)
 
 
 def _analyse(
