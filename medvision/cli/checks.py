@@ -55,6 +55,7 @@ def all_checks() -> Iterator[Check]:
     yield check_memory()
     yield check_gpu()
     yield check_imagenet_weights()
+    yield check_weights_folder()
     yield check_decoders()
     yield check_disk(Path.cwd())
     yield check_edge("mlflow", "training runs without being tracked")
@@ -158,6 +159,27 @@ def _check_hash(file: importlib.metadata.PackagePath, advice: str) -> Check:
     if file.hash and base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != file.hash.value:
         return Check("imagenet weights", "fail", f"{path.name} is damaged", advice)
     return Check("imagenet weights", "ok", f"{path.name}, SHA-256 {digest.hex()[:12]}…")
+
+
+def check_weights_folder() -> Check:
+    """The folder of fetched weights: what lies there, each file against its published hash."""
+    from medvision.errors import ModelError
+    from medvision.models.published import IMAGENET, check_sha256, weights_folder
+
+    folder, whole, damaged = weights_folder(), [], []
+    for name, weights in IMAGENET.items():
+        path = folder / weights.file_name
+        if not path.is_file():
+            continue
+        try:
+            check_sha256(path, weights.sha256, "")
+            whole.append(name)
+        except ModelError:
+            damaged.append(path.name)
+    if damaged:
+        advice = f"delete {', '.join(damaged)} there, then run `medvision models pull`"
+        return Check("weights folder", "warn", f"{folder}: {', '.join(damaged)} damaged", advice)
+    return Check("weights folder", "ok", f"{folder}: {', '.join(whole) or 'nothing fetched, none needed'}")
 
 
 def check_decoders() -> Check:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import shutil
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +16,7 @@ import pytest
 
 from medvision.cli import checks
 from medvision.cli.main import run
+from medvision.models import published
 
 
 def test_this_machine_is_usable_and_the_last_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,6 +77,23 @@ def test_damaged_imagenet_weights(
     check = checks.check_imagenet_weights()
     assert check.verdict == "fail"
     assert words in check.found
+
+
+def test_the_folder_of_weights_is_named_and_its_files_are_checked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MEDVISION_WEIGHTS", str(tmp_path))
+    empty = checks.check_weights_folder()
+    assert (empty.verdict, empty.found) == ("ok", f"{tmp_path}: nothing fetched, none needed")
+
+    known = published.IMAGENET["resnet18"]
+    (tmp_path / known.file_name).write_bytes(b"weights")
+    damaged = checks.check_weights_folder()
+    assert (damaged.verdict, damaged.found) == ("warn", f"{tmp_path}: resnet18-f37072fd.pth damaged")
+
+    right = replace(known, sha256=hashlib.sha256(b"weights").hexdigest())
+    monkeypatch.setitem(published.IMAGENET, "resnet18", right)
+    assert checks.check_weights_folder().found == f"{tmp_path}: resnet18"
 
 
 def test_little_memory_and_disk_are_notes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
