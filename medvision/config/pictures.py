@@ -41,8 +41,8 @@ class PictureModelConfig(Settings):
     convnext_tiny, efficientnet_b0."""
 
     weights: str = Field(default="imagenet", min_length=1)
-    """Initial weights: `imagenet` (from an installed package or the folder of weights), `random`, the path of a
-    checkpoint, or a URL that ends in `#sha256=…`."""
+    """Initial weights: `imagenet` (from an installed package or the folder of weights), `random`, the path
+    of a checkpoint, or a URL that ends in `#sha256=…`."""
 
     dims: Literal["2.5d", "3d", "acs", "depthwise_z"] = "2.5d"
     """How volumes are looked at: three orthogonal slices, or the network made 3D. Pictures are 2D always."""

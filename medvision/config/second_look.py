@@ -18,8 +18,8 @@ class SecondLookConfig(Settings):
     """Network whose first blocks encode each view."""
 
     weights: str = Field(default="imagenet", min_length=1)
-    """Initial weights: `imagenet` (from an installed package or the folder of weights), `random`, the path of a
-    checkpoint, or a URL that ends in `#sha256=…`."""
+    """Initial weights: `imagenet` (from an installed package or the folder of weights), `random`, the path
+    of a checkpoint, or a URL that ends in `#sha256=…`."""
 
     blocks: int = Field(default=11, ge=1, le=21)
     """Blocks of the backbone that are kept, counted from the input."""
