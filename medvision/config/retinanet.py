@@ -28,7 +28,7 @@ class RetinaNetConfig(Settings):
     width: int = Field(default=64, ge=4)
     """Channels of the ResNet's stem; its layers have 4, 8, 16 and 32 times as many."""
 
-    pyramid_channels: int = Field(default=256, ge=NORM_GROUPS, multiple_of=NORM_GROUPS)
+    pyramid_channels: int = Field(default=256, ge=2 * NORM_GROUPS, multiple_of=NORM_GROUPS)
     """Channels of the feature pyramid and of both heads."""
 
     stem_stride: Voxels = (2, 2, 1)

@@ -24,7 +24,7 @@ from tests.models.retinanet.monai_peer import monai_detector
 from tests.training.test_detection import write_store
 from tests.training.test_proposal_patches import labelled
 
-TINY = RetinaNetConfig(blocks=(1, 1, 1, 1), width=4, pyramid_channels=8)
+TINY = RetinaNetConfig(blocks=(1, 1, 1, 1), width=4, pyramid_channels=16)
 GRID = GridConfig(spacing_mm=(2.0, 2.0, 2.5))
 FIT = FitConfig(patch_vox=(64, 64, 48), steps=30, batch_size=2, validate_every=10, validation_patches=4)
 

@@ -92,6 +92,8 @@ def head_maps(head: Head, level: Tensor, places: Places) -> Tensor:
     Returns:
         float32 (channels, X, Y, Z), right where an answer is wanted.
     """
+    if not places.wanted.any():
+        return torch.zeros(head.last.out_channels, *level.shape[2:])
     places = places.to(level.device)
     blocks = _Blocks.around(_needed(places))
     source = blocks.buffer(level)

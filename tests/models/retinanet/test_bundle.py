@@ -25,7 +25,7 @@ from tests.models.retinanet.monai_peer import LayerGetter
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")  # MONAI's
 
-TINY = RetinaNetConfig(blocks=(1, 1, 1, 1), width=4, pyramid_channels=8)
+TINY = RetinaNetConfig(blocks=(1, 1, 1, 1), width=4, pyramid_channels=16)
 GRID = GridConfig(spacing_mm=(0.8, 0.8, 1.5), window_hu=(-1000, 400))
 BOXES = BoxConfig(window_vox=(64, 64, 32), score_threshold=0.01, nms_overlap=0.3, per_scan=20, overlap=0.5)
 
