@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
@@ -13,8 +14,6 @@ from medvision.measurement.crop import Cube
 from medvision.measurement.morphology import Mask, around
 from medvision.measurement.segmentation import Segmentation
 
-REACH_MM = 5.0
-"""How far from the body spikes are followed."""
 SPIKE_MM = 1.2
 """A spike is at least so long."""
 CONTACT_MM = 1.0
@@ -41,34 +40,36 @@ class Margin:
 def margin_of(cube: Cube, found: Segmentation) -> Margin:
     """Describe the border.
 
-    What stands out of the body and ends within 5 mm is a spike; what goes on is a vessel or the wall.
-
     Args:
         cube: HU around the nodule.
-        found: the segmentation: the body, and other tissue above the same threshold.
+        found: its segmentation.
     """
-    reach_vox = int(np.ceil(REACH_MM / cube.step_mm)) + 1
-    box = around(found.mask, reach_vox)
-    body, other = found.mask[box], found.other[box]
-    away_mm = ndimage.distance_transform_edt(~body) * cube.step_mm
+    body = found.mask & ~found.spikes
+    box = around(found.mask, int(np.ceil(2 * CONTACT_MM / cube.step_mm)) + 1)
+    away_mm = ndimage.distance_transform_edt(~body[box]) * cube.step_mm
     surface = (away_mm > 0) & (away_mm <= CONTACT_MM)
-    labels, count = ndimage.label(other & (away_mm <= REACH_MM))
-    if count == 0:
-        return Margin(0.0, _unfilled(body), "none")
-    furthest = np.asarray(ndimage.maximum(away_mm, labels, np.arange(count + 1)))
-    goes_on = furthest > REACH_MM - cube.step_mm
-    spike = (furthest >= SPIKE_MM) & ~goes_on
-    goes_on[0] = spike[0] = False
-    touching = surface & goes_on[labels]
+    long_enough = _long(found.spikes[box], away_mm)
+    spiculation = float((surface & long_enough).sum() / surface.sum())
+    reached = ndimage.distance_transform_edt(~found.mask[box]) * cube.step_mm
+    touching = (reached > 0) & (reached <= CONTACT_MM) & found.other[box]
     wall = found.wall[box]
-    share = surface.sum()
+    share = max(1, int(((reached > 0) & (reached <= CONTACT_MM)).sum()))
     pleural, vascular = (touching & wall).sum() / share, (touching & ~wall).sum() / share
     attachment: Attachment = "none"
     if pleural >= PLEURAL_SHARE:
         attachment = "pleural"
     elif vascular >= VASCULAR_SHARE:
         attachment = "vascular"
-    return Margin(float((surface & spike[labels]).sum() / share), _unfilled(body), attachment)
+    return Margin(spiculation, _unfilled(body), attachment)
+
+
+def _long(spikes: Mask, away_mm: NDArray[np.float64]) -> Mask:
+    """Those spikes that reach far enough from the body."""
+    labels, count = ndimage.label(spikes)
+    if count == 0:
+        return np.zeros_like(spikes)
+    furthest = np.asarray(ndimage.maximum(away_mm, labels, np.arange(1, count + 1)))
+    return np.asarray(np.isin(labels, 1 + np.flatnonzero(furthest >= SPIKE_MM)))
 
 
 def _unfilled(body: Mask) -> float:

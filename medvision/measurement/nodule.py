@@ -33,6 +33,8 @@ SIDE_OF_DIAMETER, MIN_SIDE_MM, MAX_SIDE_MM = 2.5, 30.0, 60.0
 """Edge of the cube that is looked at, from the detector's estimate of the diameter."""
 MIN_SLICES = 3
 """A nodule on fewer slices is not trusted in volume."""
+BLURRED_BELOW_HU = -200.0
+"""A nodule called solid whose densest tenth is below this may as well be ground glass."""
 MAX_CUT_SHARE = 0.5
 """Share of the surface that may be a cut through other tissue."""
 
@@ -91,7 +93,11 @@ def _measured(
     calcification = calcification_of(cube, found.mask)
     density = density_of(cube, found, calcification)
     margin = margin_of(cube, found)
-    error = relative_error(border.volume_mm3, density, thickness_mm, margin.attachment)
+    statistics = hu_statistics(cube.hu, found.mask)
+    blurred = density == "solid" and statistics["p90_hu"] < BLURRED_BELOW_HU
+    error = relative_error(
+        border.volume_mm3, "ground_glass" if blurred else density, thickness_mm, margin.attachment
+    )
     if is_guess(error):
         remark = "; ".join(filter(None, [remark, "too small for its blurred border to be measured well"]))
     lower_mm3, upper_mm3 = volume_limits(border.volume_mm3, error, reliable=not remark)
@@ -115,7 +121,7 @@ def _measured(
         attachment=margin.attachment,
         side=location.side,
         lobe=location.lobe,
-        **hu_statistics(cube.hu, found.mask),
+        **statistics,
         **(_core_sizes(solid_core(cube, found)) if density == "part_solid" else {}),
     )
 

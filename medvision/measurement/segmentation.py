@@ -56,6 +56,10 @@ SOFT_BLURRED_HU = -350.0
 SHELL_AT_LEAST = 30
 """Voxels of the surroundings near the seed that are enough to judge by."""
 
+SPIKE_REACH_MM = 5.0
+"""How far from the body spikes are followed."""
+SPIKE_SHARE = 0.1
+"""One with a larger share of the body is a piece of a vessel."""
 ROUNDS = 3
 """Times at most that the core is measured again in the segmentation that it led to."""
 SETTLED_HU = 10.0
@@ -73,6 +77,7 @@ class Segmentation:
         core_hu: what the border is half of: the nodule's core, or the layer around a denser core.
         layered: True where there is such a layer.
         wall: chest wall, mediastinum and diaphragm.
+        spikes: part of `mask`: thin tissue that stands out of its body and ends nearby.
     """
 
     mask: Mask
@@ -81,6 +86,7 @@ class Segmentation:
     core_hu: float
     layered: bool
     wall: Mask
+    spikes: Mask
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,28 @@ def segment(cube: Cube, diameter_mm: float, thickness_mm: float) -> Segmentation
     mask, core_hu = found
     if wall.any():
         mask = with_base(mask, wall, place.above(core_hu) | wall, cube.step_mm)
-    return Segmentation(mask, place.above(core_hu) & ~mask, place.lung_hu, core_hu, layered, wall & ~mask)
+    above = place.above(core_hu)
+    spikes = _spikes(mask, above & ~mask, cube.step_mm)
+    mask = mask | spikes
+    return Segmentation(mask, above & ~mask, place.lung_hu, core_hu, layered, wall & ~mask, spikes)
+
+
+def _spikes(body: Mask, other: Mask, step_mm: float) -> Mask:
+    """What stands out of the body and ends within 5 mm; what goes on is a vessel or the wall."""
+    box = around(body, int(np.ceil(SPIKE_REACH_MM / step_mm)) + 1)
+    away_mm = ndimage.distance_transform_edt(~body[box]) * step_mm
+    labels, count = ndimage.label(other[box] & (away_mm <= SPIKE_REACH_MM))
+    spikes = np.zeros_like(body)
+    if count:
+        numbers = np.arange(1, count + 1)
+        nearest, furthest = (
+            np.asarray(f(away_mm, labels, numbers)) for f in (ndimage.minimum, ndimage.maximum)
+        )
+        sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+        ends = (nearest <= 1.5 * step_mm) & (furthest <= SPIKE_REACH_MM - step_mm)
+        ends &= sizes <= SPIKE_SHARE * body.sum()
+        spikes[box] = np.isin(labels, numbers[ends])
+    return spikes
 
 
 def _local_lung(cube: Cube) -> float:
