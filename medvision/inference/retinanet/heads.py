@@ -18,13 +18,13 @@ from torch.nn import functional
 
 from medvision.models.retinanet.network import HEAD_LAYERS, Head
 
-EDGE = 8
+EDGE = 4
 """Of a block, in places of the map."""
 
-CLUSTER = 2
-"""A sample is this many blocks wide: four convolutions leave only the middle of a block as it should be."""
+CLUSTER = 4
+"""A sample is this many blocks wide: each convolution leaves only its middle as it should be."""
 
-BATCH = 8
+BATCH = 64
 """Blocks that are convolved at once."""
 
 REACH = HEAD_LAYERS + 1
@@ -54,7 +54,7 @@ class Places:
 
     def worked_on(self) -> float:
         """Share of the map that a head has to work on."""
-        return float(_needed(self).float().mean())
+        return float((_grown(self.wanted, HEAD_LAYERS // 2) | self.sampled).float().mean())
 
 
 def sample(kinds: Tensor, share: float) -> Tensor:
@@ -81,40 +81,67 @@ def sample(kinds: Tensor, share: float) -> Tensor:
     return _spread(drawn, edge, kinds.shape)
 
 
-def head_maps(head: Head, level: Tensor, places: Places) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A level of the pyramid, as blocks are cut from it.
+
+    Attributes:
+        buffer: (X', Y', Z', C): channels last, a place of zeros around it, whole blocks.
+        right: bool (X, Y, Z): where it holds what the network says.
+    """
+
+    buffer: Tensor
+    right: Tensor
+
+
+def whole(level: Tensor) -> Source:
+    """A level that is known everywhere, (1, C, X, Y, Z)."""
+    right = torch.ones(level.shape[2:], dtype=torch.bool, device=level.device)
+    return Source(_buffer(level), right)
+
+
+def projected(layer: nn.Conv3d, merged: Tensor, places: Places) -> Source:
+    """A level that is worked out only where the heads need it.
+
+    Args:
+        layer: the pyramid's last convolution of the level.
+        merged: (1, C, X, Y, Z), what it takes.
+        places: where answers are wanted of the heads.
+    """
+    places = places.to(merged.device)
+    blocks = _Blocks.around(_grown(places.wanted, REACH) | places.sampled)
+    source = _buffer(merged)
+    target = torch.zeros_like(source)
+    blocks.convolve(layer, source, target)
+    return Source(target, blocks.active)
+
+
+def head_maps(head: Head, source: Source, places: Places) -> Tensor:
     """What a head says of a level.
 
     Args:
         head: of the network.
-        level: (1, C, X, Y, Z).
+        source: the level.
         places: where.
 
     Returns:
         float32 (channels, X, Y, Z), right where an answer is wanted.
     """
     if not places.wanted.any():
-        return torch.zeros(head.last.out_channels, *level.shape[2:])
-    places = places.to(level.device)
-    blocks = _Blocks.around(_needed(places))
-    source = blocks.buffer(level)
-    target = torch.zeros_like(source)
-    clean = blocks.active
+        return torch.zeros(head.last.out_channels, *source.right.shape)
+    places = places.to(source.right.device)
     totals = torch.bincount(places.kinds.flatten().long(), minlength=KINDS).double()
+    taken, right = source.buffer, source.right
+    given, spare = torch.zeros_like(taken), torch.zeros_like(taken)
     for number in range(HEAD_LAYERS):
         convolution = cast(nn.Conv3d, head.conv[3 * number])
         norm = cast(nn.GroupNorm, head.conv[3 * number + 1])
-        weights = _weights(clean, places.kinds, totals)
-        sums = blocks.convolve(convolution, source, target, weights)
-        blocks.normalise(norm, target, sums)
-        if number == 0:
-            source = torch.zeros_like(target)
-        source, target = target, source
-        clean = _shrunk(clean)
-    return blocks.answer(head.last, source, places.wanted)
-
-
-def _needed(places: Places) -> Tensor:
-    return _grown(places.wanted, REACH) | places.sampled
+        blocks = _Blocks.around(_grown(places.wanted, HEAD_LAYERS - number) | places.sampled)
+        right = _shrunk(right) & blocks.active
+        sums = blocks.convolve(convolution, taken, given, _weights(right, places.kinds, totals))
+        blocks.normalise(norm, given, sums)
+        taken, given, spare = given, spare, given
+    return _Blocks.around(places.wanted).answer(head.last, taken)
 
 
 def _weights(clean: Tensor, kinds: Tensor, totals: Tensor) -> Tensor:
@@ -149,20 +176,18 @@ class _Blocks:
         """Of the map."""
         return self.active.shape
 
-    def buffer(self, level: Tensor) -> Tensor:
-        """(X', Y', Z', C): channels last, a place of zeros around it, whole blocks."""
-        pads = [amount for n in reversed(self.shape) for amount in (1, 1 + -n % EDGE)]
-        return functional.pad(level[0].permute(1, 2, 3, 0), (0, 0, *pads))
-
-    def convolve(self, layer: nn.Conv3d, source: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-        """Write a convolution's output; return the weighted sums of it and its square, (2, C)."""
+    def convolve(
+        self, layer: nn.Conv3d, source: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
+        """Write a convolution's output; return the weighted sums of it and of its square, (2, C)."""
         sums = torch.zeros(2, layer.out_channels, device=source.device)
         for corners in self._batches():
             output = self._convolved(layer, source, corners)
-            inside = torch.stack([self._cut(weights, corner) for corner in corners]).flatten(1)
-            flat = output.float().flatten(2)
-            sums[0] += torch.einsum("ncp,np->c", flat, inside)
-            sums[1] += torch.einsum("ncp,np->c", flat.square(), inside)
+            if weights is not None:
+                inside = torch.stack([self._cut(weights, corner) for corner in corners]).flatten(1)
+                flat = output.float().flatten(2)
+                sums[0] += torch.einsum("ncp,np->c", flat, inside)
+                sums[1] += torch.einsum("ncp,np->c", flat.square(), inside)
             for corner, block in zip(corners, output, strict=True):
                 self._write(target, corner, block)
         return sums
@@ -178,20 +203,18 @@ class _Blocks:
             part = target[self._inside(corner)]
             part.copy_(torch.addcmul(offset, part.float(), slope).relu_())
 
-    def answer(self, layer: nn.Conv3d, source: Tensor, wanted: Tensor) -> Tensor:
-        """The last convolution, of blocks with a place that is wanted."""
+    def answer(self, layer: nn.Conv3d, source: Tensor) -> Tensor:
+        """The last convolution, as a map with zeros elsewhere."""
         result = torch.zeros(layer.out_channels, *self.shape, device=source.device)
-        chosen = [corner for corner in self.corners if bool(self._cut(wanted, corner).any())]
-        for corners in self._batches(chosen):
+        for corners in self._batches():
             for corner, block in zip(corners, self._convolved(layer, source, corners), strict=True):
                 x, y, z = (slice(a, a + EDGE) for a in corner)
                 part = result[:, x, y, z]
                 part.copy_(block[:, : part.shape[1], : part.shape[2], : part.shape[3]])
         return result
 
-    def _batches(self, corners: list[list[int]] | None = None) -> list[list[list[int]]]:
-        every = self.corners if corners is None else corners
-        return [every[first : first + BATCH] for first in range(0, len(every), BATCH)]
+    def _batches(self) -> list[list[list[int]]]:
+        return [self.corners[first : first + BATCH] for first in range(0, len(self.corners), BATCH)]
 
     @staticmethod
     def _convolved(layer: nn.Conv3d, source: Tensor, corners: list[list[int]]) -> Tensor:
@@ -218,6 +241,12 @@ class _Blocks:
         part = values[x, y, z]
         missing = [EDGE - n for n in part.shape]
         return functional.pad(part, (0, missing[2], 0, missing[1], 0, missing[0])) if any(missing) else part
+
+
+def _buffer(level: Tensor) -> Tensor:
+    """(1, C, X, Y, Z) → (X', Y', Z', C): see `Source`."""
+    pads = [amount for n in reversed(level.shape[2:]) for amount in (1, 1 + -n % EDGE)]
+    return functional.pad(level[0].permute(1, 2, 3, 0), (0, 0, *pads))
 
 
 def _pooled(maps: Tensor, edge: int) -> Tensor:

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from medvision.config.retinanet import BoxConfig, Voxels
-from medvision.inference.retinanet.heads import AIR, LUNG, TISSUE, Places, head_maps, sample
+from medvision.inference.retinanet.heads import (
+    AIR,
+    LUNG,
+    TISSUE,
+    Places,
+    Source,
+    head_maps,
+    projected,
+    sample,
+    whole,
+)
 from medvision.inference.retinanet.windows import Layout, lay_out
-from medvision.models.retinanet.network import Maps, RetinaNet
+from medvision.models.retinanet.network import Maps, RetinaNet, pooled
 
-SAMPLED = 0.08
+SAMPLED = 0.06
 """Share of a window's places that its mean and variance are estimated from, beside those looked at anyway."""
 
 HALF_LOOKED_AT = 0.6
@@ -77,33 +88,39 @@ class Engine:
         """Level by level: its shape, and what the heads say."""
         with torch.inference_mode():
             seen = image[None, None].to(self.device, self.dtype)
-            levels = self.network.feature_extractor(seen.contiguous(memory_format=torch.channels_last_3d))
-            while levels:
-                level = levels.pop(0)
-                size = level.shape[2], level.shape[3], level.shape[4]
-                yield size, self._heads(level, image, where)
+            extractor = self.network.feature_extractor
+            merged = extractor.fpn.merge(
+                extractor.body(seen.contiguous(memory_format=torch.channels_last_3d))
+            )
+            layers = [cast(nn.Conv3d, layer) for layer in extractor.fpn.layer_blocks]
+            for number, layer in enumerate(layers):
+                one = merged.pop(0)
+                places = None if where is None else _places(image, where, one)
+                last = number == len(layers) - 1
+                if places is not None and not last and places.worked_on() <= HALF_LOOKED_AT:
+                    yield _size(one), self._partly(projected(layer, one, places), places)
+                    continue
+                level = layer(one)
+                yield _size(level), self._answers(level, places)
+            level = pooled(level)
+            yield _size(level), self._answers(level, None if where is None else _places(image, where, level))
 
-    def _heads(self, level: Tensor, image: Tensor, where: Tensor | None) -> _Answers:
+    def _answers(self, level: Tensor, places: Places | None) -> _Answers:
+        """Of a level that is known everywhere."""
+        if places is not None and places.worked_on() <= HALF_LOOKED_AT:
+            return self._partly(whole(level), places)
         heads = self.network.classification_head, self.network.regression_head
-        if where is None:
-            logits, codes = (head(level)[0].float().cpu() for head in heads)
-            everywhere = torch.ones(logits.shape[1:], dtype=torch.bool)
-            return _Answers(logits, everywhere, codes, everywhere)
-        size = level.shape[2:]
-        wanted = functional.adaptive_max_pool3d(where[None, None].float(), size)[0, 0] > 0
-        kinds = _kinds(image, wanted)
-        sampled = sample(kinds, SAMPLED)
-        logits = self._answer(0, level, Places(wanted, kinds, sampled))
-        close = logits.amax(dim=0).sigmoid() > CAREFUL * self.limits.score_threshold
-        codes = self._answer(1, level, Places(wanted & close, kinds, sampled))
-        return _Answers(logits, wanted, codes, wanted & close)
+        logits, codes = (head(level)[0].float().cpu() for head in heads)
+        looked = places.wanted if places else torch.ones(logits.shape[1:], dtype=torch.bool)
+        return _Answers(logits, looked, codes, looked)
 
-    def _answer(self, number: int, level: Tensor, places: Places) -> Tensor:
-        head = (self.network.classification_head, self.network.regression_head)[number]
-        if places.worked_on() > HALF_LOOKED_AT:
-            whole: Tensor = head(level)
-            return whole[0].float().cpu()
-        return head_maps(head, level, places).cpu()
+    def _partly(self, source: Source, places: Places) -> _Answers:
+        """Logits where they are wanted; codes where a logit is high enough for a box."""
+        logits = head_maps(self.network.classification_head, source, places).cpu()
+        close = logits.amax(dim=0).sigmoid() > CAREFUL * self.limits.score_threshold
+        boxes = replace(places, wanted=places.wanted & close)
+        codes = head_maps(self.network.regression_head, source, boxes).cpu()
+        return _Answers(logits, places.wanted, codes, boxes.wanted)
 
     def _nothing(self, layout: Layout) -> Maps:
         """Maps of a volume that nothing was wanted of."""
@@ -179,6 +196,17 @@ def _on_canvas(volume: Tensor, layout: Layout, value: float) -> Tensor:
         for before, whole, size in zip(layout.before, layout.canvas, volume.shape, strict=True)
     ]
     return functional.pad(volume, [amount for pair in reversed(pads) for amount in pair], value=value)
+
+
+def _size(level: Tensor) -> Voxels:
+    return level.shape[2], level.shape[3], level.shape[4]
+
+
+def _places(image: Tensor, where: Tensor, level: Tensor) -> Places:
+    """What is to be looked at in a level of a window."""
+    wanted = functional.adaptive_max_pool3d(where[None, None].float(), level.shape[2:])[0, 0] > 0
+    kinds = _kinds(image, wanted)
+    return Places(wanted, kinds, sample(kinds, SAMPLED))
 
 
 def _kinds(image: Tensor, wanted: Tensor) -> Tensor:

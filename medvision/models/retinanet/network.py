@@ -51,12 +51,21 @@ class FeaturePyramid(nn.Module):
 
     def forward(self, layers: Sequence[Tensor]) -> list[Tensor]:
         """One map a layer of the ResNet and the pooled one, (B, channels, …) each, finest first."""
+        found = [block(one) for block, one in zip(self.layer_blocks, self.merge(layers), strict=True)]
+        return [*found, pooled(found[-1])]
+
+    def merge(self, layers: Sequence[Tensor]) -> list[Tensor]:
+        """What the output convolutions take: each layer with all coarser ones added, finest first."""
         merged = [self.inner_blocks[-1](layers[-1])]
         for block, layer in zip(self.inner_blocks[-2::-1], layers[-2::-1], strict=True):
             lateral = block(layer)
             merged.insert(0, lateral + functional.interpolate(merged[0], size=lateral.shape[2:]))
-        found = [block(one) for block, one in zip(self.layer_blocks, merged, strict=True)]
-        return [*found, functional.max_pool3d(found[-1], 1, stride=2)]
+        return merged
+
+
+def pooled(level: Tensor) -> Tensor:
+    """The last level: every second place of the one before."""
+    return functional.max_pool3d(level, 1, stride=2)
 
 
 class FeatureExtractor(nn.Module):

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from monai.data.utils import dense_patch_slices
 
 from medvision.config.retinanet import BoxConfig, RetinaNetConfig
-from medvision.inference.retinanet.heads import AIR, EDGE, LUNG, TISSUE, Places, head_maps, sample
+from medvision.inference.retinanet.heads import (
+    AIR,
+    EDGE,
+    LUNG,
+    TISSUE,
+    Places,
+    head_maps,
+    projected,
+    sample,
+    whole,
+)
 from medvision.inference.retinanet.maps import Engine
 from medvision.inference.retinanet.windows import lay_out
 from tests.models.retinanet.test_network import awake
@@ -45,7 +55,7 @@ def test_everywhere_is_everywhere(which):
     everywhere = torch.ones(level.shape[2:], dtype=torch.bool)
     kinds = torch.full(level.shape[2:], LUNG, dtype=torch.uint8)
     with torch.inference_mode():
-        part = head_maps(head, level, Places(everywhere, kinds, ~everywhere))
+        part = head_maps(head, whole(level), Places(everywhere, kinds, ~everywhere))
         torch.testing.assert_close(part, head(level)[0], atol=1e-3, rtol=1e-3)
 
 
@@ -63,8 +73,8 @@ def test_a_part_is_answered_as_if_all_had_been_looked_at():
     with torch.inference_mode():
         everywhere = head(level)[0][:, wanted]
         nothing = torch.zeros_like(wanted)
-        guessed = head_maps(head, level, Places(wanted, kinds, sample(kinds, 0.2)))[:, wanted]
-        blind = head_maps(head, level, Places(wanted, kinds, nothing))[:, wanted]
+        guessed = head_maps(head, whole(level), Places(wanted, kinds, sample(kinds, 0.2)))[:, wanted]
+        blind = head_maps(head, whole(level), Places(wanted, kinds, nothing))[:, wanted]
     assert (guessed - everywhere).abs().mean() < 0.1 * everywhere.std()
     assert (guessed - everywhere).abs().mean() < 0.2 * (blind - everywhere).abs().mean()
 
@@ -92,3 +102,25 @@ def test_where_nobody_looks_there_is_no_box():
     assert seen.any()
     assert not seen[:4].any()
     assert not seen[12:].any()
+
+
+def test_a_level_worked_out_in_parts_serves_a_head_as_well():
+    network = awake(CONFIG)
+    layer = network.feature_extractor.fpn.layer_blocks[0]
+    merged = torch.randn(1, 32, 40, 36, 30)
+    wanted = torch.zeros(merged.shape[2:], dtype=torch.bool)
+    wanted[3:9, 20:25, 8:15] = True
+    places = Places(wanted, torch.full(wanted.shape, LUNG, dtype=torch.uint8), ~wanted)
+    head = network.classification_head
+    with torch.inference_mode():
+        level = layer(merged)
+        part = projected(layer, merged, places)
+        torch.testing.assert_close(
+            part.buffer[1:41, 1:37, 1:31].permute(3, 0, 1, 2), level[0], atol=1e-4, rtol=1e-4
+        )
+        torch.testing.assert_close(
+            head_maps(head, part, places)[:, wanted],
+            head(level)[0][:, wanted],
+            atol=1e-3,
+            rtol=1e-3,
+        )
