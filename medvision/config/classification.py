@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,9 @@ from medvision.config.finetuning import (
     SemiSupervisedConfig,
 )
 from medvision.config.tracking import TrackingConfig
+
+Side = Annotated[int, Field(ge=4)]
+"""Of a cube, voxels."""
 
 
 class PatchDataConfig(Settings):
@@ -34,8 +37,9 @@ class PatchDataConfig(Settings):
     """Which are negative, such as `<=2`. Default: every label that is not positive. Rows in neither are left
     out."""
 
-    crop_vox: int | None = Field(default=33, ge=4)
-    """Side of the cube around the patch's middle that is looked at; all of the patch where null."""
+    crop_vox: Side | Annotated[tuple[Side, ...], Field(min_length=1)] | None = (20, 33)
+    """Side of the cube around the patch's middle that is looked at; several: cubes of several sizes, whose
+    features are averaged; all of the patch where null."""
 
     readers: tuple[str, ...] = ()
     """Columns with what each reader gave for the label, empty where one gave nothing: their mean, or with
@@ -67,7 +71,8 @@ class PatchModelConfig(Settings):
     convnext_tiny, efficientnet_b0."""
 
     weights: str = Field(default="imagenet", min_length=1)
-    """Initial weights: `imagenet` (from the installed packages), `random`, or the path of a checkpoint."""
+    """Initial weights: `imagenet` (from an installed package or the folder of weights), `random`, the path
+    of a checkpoint, or a URL that ends in `#sha256=…`."""
 
     dims: Literal["2d", "2.5d", "3d", "acs", "depthwise_z"] = "2.5d"
     """The axial slice, three orthogonal slices, or the network made 3D: by inflation (`3d`), with kernels in

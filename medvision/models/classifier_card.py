@@ -15,7 +15,7 @@ from medvision.evaluation.calibration import Beta, Isotonic, Temperature
 from medvision.evaluation.conformal import Conformal
 from medvision.models.card import SeenRecord
 from medvision.models.directory import Card, fill_network, load_card
-from medvision.models.patch_classifier import PatchClassifier
+from medvision.models.patch_classifier import CropVox, PatchClassifier
 from medvision.models.patch_ensemble import PatchEnsemble
 
 
@@ -50,7 +50,7 @@ class ClassifierCard(Card):
 
     task: Literal["classify_patches"]
     model: PatchModelConfig
-    crop_vox: int | None
+    crop_vox: CropVox
     adapter_width: int = 0
     members: int = 1
     calibration: CardCalibration | None = None

@@ -64,8 +64,8 @@ class Encoder(nn.Module):
         """Encode.
 
         Args:
-            images: in 0..1: (B, V, C, H, W) views of C = 1 or 3 channels, or (B, 1, D, H, W) volumes for a 3D
-                network.
+            images: in 0..1: (B, V, C, H, W) views of C = 1 or 3 channels; for a 3D network (B, 1, D, H, W)
+                volumes, or (B, V, 1, D, H, W) several of each.
 
         Returns:
             (B, n_features).
@@ -75,7 +75,7 @@ class Encoder(nn.Module):
 
     def lower(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """All stages but the last: (N, C, …) maps of views or volumes, (N, F) averages of earlier ones."""
-        x = images
+        x = images.flatten(0, 1) if images.ndim == 6 else images
         if not self.is_3d:
             x = self._normalise(images.flatten(0, 1).contiguous(memory_format=torch.channels_last))
         pooled = [x.new_zeros(x.shape[0], 0)]

@@ -12,22 +12,25 @@ from medvision.config.classification import PatchModelConfig
 from medvision.models.encoder import Encoder
 from medvision.preprocessing.patch_views import crop_patches, orthogonal_views, resized_cubes
 
+CropVox = int | tuple[int, ...] | None
+"""Side of the cube that is looked at, or of several around the same centre; None: all of the patch."""
+
 
 class PatchClassifier(nn.Module):
-    """A pretrained encoder and a linear head on its features.
+    """A pretrained encoder and a linear head on its features, averaged over views and cubes.
 
     Patches are (N, D, H, W) with values in 0..1, in slice, row, column order.
     """
 
-    def __init__(self, encoder: Encoder, settings: PatchModelConfig, crop_vox: int | None) -> None:
+    def __init__(self, encoder: Encoder, settings: PatchModelConfig, crop_vox: CropVox) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = nn.Linear(encoder.n_features, 1)
         self._settings = settings
-        self._crop_vox = crop_vox
+        self._crops_vox = crop_vox if isinstance(crop_vox, tuple) else (crop_vox,)
 
     @classmethod
-    def initialised(cls, settings: PatchModelConfig, crop_vox: int | None) -> Self:
+    def initialised(cls, settings: PatchModelConfig, crop_vox: CropVox) -> Self:
         """A new network with the configuration's initial weights; random ones from torch's global generator.
 
         Raises:
@@ -55,8 +58,19 @@ class PatchClassifier(nn.Module):
             shift_vox: (N, 3) how far centres are moved.
             change: of the (N, S, S, S) cubes around them.
         """
-        size_vox = self._crop_vox or min(patches.shape[1:])
-        cubes = crop_patches(patches, size_vox, shift_vox)
+        looks = [self._look(patches, size_vox, shift_vox, change) for size_vox in self._crops_vox]
+        if len(looks) == 1:
+            return looks[0]
+        return torch.stack(looks, dim=1) if self.encoder.is_3d else torch.cat(looks, dim=1)
+
+    def _look(
+        self,
+        patches: Tensor,
+        size_vox: int | None,
+        shift_vox: Tensor | None,
+        change: Callable[[Tensor], Tensor] | None,
+    ) -> Tensor:
+        cubes = crop_patches(patches, size_vox or min(patches.shape[1:]), shift_vox)
         if change is not None:
             cubes = change(cubes)
         if self.encoder.is_3d:

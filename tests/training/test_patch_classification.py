@@ -9,15 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from medvision.config.base import load_config
-from medvision.config.classification import ClassifyPatchesConfig
+from medvision.config.classification import ClassifyPatchesConfig, PatchModelConfig
 from medvision.config.jobs import load_job
 from medvision.contracts import check_table
 from medvision.errors import ConfigError, DataError, ModelError
 from medvision.models.classifier_card import load_classifier
 from medvision.models.detector import load_detector
 from medvision.models.leakage import LeakageGuard, Seen
+from medvision.models.patch_classifier import PatchClassifier
+from medvision.models.patch_ensemble import PatchEnsemble
 from medvision.training.jobs import run_job
 
 RECIPE = Path(__file__).parents[2] / "configs/classify_patches.yaml"
@@ -156,3 +159,86 @@ def test_fine_tuned_network_is_the_one_that_is_written(tmp_path: Path, manifest:
 def test_fine_tuning_finds_brightness(tmp_path: Path, manifest: Path):
     chosen = ("training.train=all", "training.epochs=12", "training.backbone_rate=1")
     assert run_job(_config(tmp_path, manifest, *chosen)).metrics["auc"] > 0.8
+
+
+@pytest.mark.parametrize("dims", ["2.5d", "acs"])
+def test_several_cubes_are_averaged(dims: str):
+    settings = PatchModelConfig(backbone="squeezenet1_1", weights="random", size_px=32, dims=dims)
+    torch.manual_seed(0)
+    both = PatchClassifier.initialised(settings, (12, 16)).eval()
+    patches, features = torch.rand(2, 20, 20, 20), []
+    for side in (12, 16):
+        one = PatchClassifier(both.encoder, settings, side).eval()
+        features.append(both.encoder(one.look(patches)))
+    torch.testing.assert_close(both.encoder(both.look(patches)), (features[0] + features[1]) / 2)
+
+
+def test_recipe_names_every_key():
+    written = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
+    for section, model in ClassifyPatchesConfig.model_fields.items():
+        inner = model.annotation
+        if section != "tracking" and hasattr(inner, "model_fields"):
+            missing = set(inner.model_fields) - set(written[section])
+            assert not missing - {"manifest"}, section
+    given = {"task": "classify_patches", "output": "m", "data": {"manifest": "l.csv", "label": "malignancy"}}
+    data = {"positive": ">=4", "negative": "<=2", **given["data"]}
+    plain = ClassifyPatchesConfig.model_validate({**given, "data": data})
+    recipe = load_config(RECIPE, ClassifyPatchesConfig, ["output=m", "data.manifest=l.csv"])
+    assert recipe.model_dump(exclude={"tracking"}) == plain.model_dump(exclude={"tracking"})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (("training.ensemble=3",), "training.ensemble need fine-tuning"),
+        (("data.ratings=[malignancy]",), "data.ratings need fine-tuning"),
+        (("training.train=top", "semi_supervised.weight=1"), "training.train cannot be top"),
+        (("self_supervised.epochs=1",), "need data.unlabelled"),
+        (("training.unsure=true", "training.targets=binary"), "need targets ordinal or stepwise"),
+        (("training.learning_rate=quick",), "training.learning_rate"),
+        (("data.crop_vox=[]",), "data.crop_vox"),
+    ],
+)
+def test_keys_that_contradict_each_other(tmp_path: Path, overrides: tuple[str, ...], words: str):
+    with pytest.raises(ConfigError, match=words):
+        _config(tmp_path, tmp_path / "labels.csv", *overrides)
+
+
+def test_members_judge_together_and_say_how_far_they_disagree(tmp_path: Path, manifest: Path):
+    more = ("training.train=norm", "training.epochs=2", "training.ensemble=2", "training.snapshots=2")
+    run_job(_config(tmp_path, manifest, *more, "training.targets=stepwise"))
+    check_table(tmp_path / "model/oof.csv", "oof")
+    rows = list(csv.DictReader((tmp_path / "model/oof.csv").read_text().splitlines()))
+    assert all(float(row["spread"]) > 0 for row in rows)
+    network, card = load_classifier(tmp_path / "model")
+    assert isinstance(network, PatchEnsemble)
+    assert card.members == len(network.members) == 4
+    heads = [member.head.weight for member in network.members]
+    assert not torch.equal(heads[0], heads[1])  # two snapshots of one training
+    assert not torch.equal(heads[0], heads[2])  # two trainings
+
+
+def test_rows_in_neither_teach_but_are_not_tested(tmp_path: Path, manifest: Path):
+    run_job(_config(tmp_path, manifest, "training.unsure=true", "judgement.calibration=beta"))
+    rows = list(csv.DictReader((tmp_path / "model/oof.csv").read_text().splitlines()))
+    assert len(rows) == sum(1 for number in range(N) if number % 5 != 2)
+    _, card = load_classifier(tmp_path / "model")
+    assert card.calibration is not None
+    probability = card.recalibrated([0.2, 0.5, 0.9])
+    assert list(probability) == sorted(probability)
+    assert card.sets(probability).shape == (3, 2)
+
+
+def test_unlabelled_patches_are_learnt_from(tmp_path: Path, manifest: Path):
+    lines = [line.rsplit(",", 1)[0] for line in manifest.read_text().splitlines()]
+    others = "\n".join(line.replace(",P", ",Q") for line in lines) + "\n"
+    (manifest.parent / "more.csv").write_text(others)
+    chosen = (
+        "training.train=bias", "training.epochs=2", f"data.unlabelled={manifest.parent / 'more.csv'}",
+        "semi_supervised.weight=1", "semi_supervised.warm_up=0", "self_supervised.epochs=1",
+    )  # fmt: skip
+    assert 0 <= run_job(_config(tmp_path, manifest, *chosen)).metrics["auc"] <= 1
+    (manifest.parent / "same.csv").write_text("\n".join(lines) + "\n")
+    nothing_new = _config(tmp_path, manifest, *chosen, f"data.unlabelled={manifest.parent / 'same.csv'}")
+    with pytest.raises(DataError, match="every patient has labels already"):
+        run_job(nothing_new)

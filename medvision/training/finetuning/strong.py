@@ -18,7 +18,7 @@ HOLE = 0.3
 
 
 def weakly_changed(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirrored and moved a little; (N, V, C, H, W) views or (N, 1, D, H, W) volumes."""
+    """Mirrored and moved a little; (N, V, C, H, W) views or (N, 1, D, H, W) volumes, or several of each."""
     return _moved(images, WEAK, generator)
 
 
