@@ -35,6 +35,8 @@ MIN_SLICES = 3
 """A nodule on fewer slices is not trusted in volume."""
 BLURRED_BELOW_HU = -200.0
 """A nodule called solid whose densest tenth is below this may as well be ground glass."""
+VESSEL_LOBULATION = 0.2
+"""A nodule on a vessel that fills its hull less than this leaves may be part of the vessel."""
 MAX_CUT_SHARE = 0.5
 """Share of the surface that may be a cut through other tissue."""
 
@@ -98,8 +100,12 @@ def _measured(
     error = relative_error(
         border.volume_mm3, "ground_glass" if blurred else density, thickness_mm, margin.attachment
     )
+    remarks = [remark]
     if is_guess(error):
-        remark = "; ".join(filter(None, [remark, "too small for its blurred border to be measured well"]))
+        remarks.append("too small for its blurred border to be measured well")
+    if margin.attachment == "vascular" and margin.lobulation > VESSEL_LOBULATION:
+        remarks.append("may hold a piece of a vessel")
+    remark = "; ".join(filter(None, remarks))
     lower_mm3, upper_mm3 = volume_limits(border.volume_mm3, error, reliable=not remark)
     return Measurement(
         long_axis_mm=round(long_mm, 1),

@@ -38,7 +38,7 @@ def beyond_wall(tissue: Mask, radius_vox: float) -> NDArray[np.float32]:
     away = ndimage.distance_transform_edt(~core)[(slice(margin, -margin),) * 3] * 2 - radius_vox
     for axis in range(3):
         away = _doubled(away, axis)
-    return away.astype(np.float32)
+    return np.asarray(away, np.float32)
 
 
 def _doubled(values: NDArray[np.floating], axis: int) -> NDArray[np.floating]:
