@@ -66,7 +66,8 @@ def test_another_model_or_threshold_gives_other_series(tmp_path):
     ]
 
     found = [
-        uids(written(replace(case, report=report), tmp_path / str(k))) for k, report in enumerate(reports)
+        uids(written(replace(case, report=report), tmp_path / str(k), {"seg", "sr"}))
+        for k, report in enumerate(reports)
     ]
 
     for name in found[0]:
