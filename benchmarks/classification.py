@@ -21,20 +21,24 @@ from benchmarks.nodules import (
     deal,
     difference,
     encode,
+    judge,
     load,
     mean_auc,
     radiomics,
     spread,
     subset_of_labels,
 )
+from medvision.config.classification import JudgementConfig
 from medvision.datasets.patches import PatchSet
+from medvision.evaluation.calibration_floor import calibration_floor
 from medvision.evaluation.classification import expected_calibration_error
-from medvision.training.cross_validation import LabelledFeatures, predict_out_of_fold
+from medvision.evaluation.conformal import evaluate_sets
 
 SQUEEZENET = NODULES.parent / "weights" / "squeezenet1_0_imagenet_torchvision_rgb.pth"
 MALIGNANT = Task("malignancy", ">=4", "<=2")
 OTHERS = (Task("texture", "==5", "<=4"), Task("texture", ">=4", "<=2"), Task("spiculation", ">=3", "<=2"))
 LABELS = (10, 20, 40)
+METHODS = ("platt", "temperature", "beta", "isotonic")
 
 
 def main() -> None:
@@ -45,6 +49,7 @@ def main() -> None:
     quick = "--quick" in sys.argv
     seeds, networks = (range(2), 2) if quick else (range(5), 5)
     _weights(seeds, networks)
+    _honesty(seeds)
     _other_labels(seeds)
     _few_labels(seeds, networks)
 
@@ -75,15 +80,31 @@ def _row(name: str, found: PatchSet, encoded: Sequence[Encoded], seeds: range, t
     aucs, off, errors = [], [], []
     for seed in seeds:
         fold_of = deal(found, seed)
-        for samples, off_centre in encoded:
-            judged = [samples.features[0]] + ([] if off_centre is None else [off_centre])
-            centred, *moved = predict_out_of_fold(samples, fold_of, judged)
-            aucs.append(mean_auc(found, [centred]))
-            off += [mean_auc(found, [one]) for one in moved]
-            errors.append(expected_calibration_error(found.targets, centred))
+        for one in encoded:
+            judged = judge(one, fold_of)
+            aucs.append(mean_auc(found, [judged.probability]))
+            off += [] if one[1] is None else [mean_auc(found, [judged.shifted])]
+            errors.append(expected_calibration_error(found.targets, judged.probability))
     moved_words = f"{np.mean(off):.3f}" if off else "–"
     cells = (name, f"{np.mean(aucs):.3f}", spread(aucs), moved_words, f"{np.mean(errors):.3f}", f"{took:.0f}")
     print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def _honesty(seeds: range) -> None:
+    """Calibrations and sets, fitted inside the training folds."""
+    found, patches = load(MALIGNANT)
+    encoded = encode(Recipe("efficientnet_lite0", "imagenet"), found, patches)
+    print("\n| calibration | ECE | of true probabilities | sets of 90 %: coverage | one class |")
+    print("| --- | --- | --- | --- | --- |")
+    for method in METHODS:
+        rows = []
+        for seed in seeds:
+            judged = judge(encoded, deal(found, seed), JudgementConfig(calibration=method))
+            sets = evaluate_sets(found.targets, judged.sets)
+            error = expected_calibration_error(found.targets, judged.probability)
+            rows.append([error, calibration_floor(judged.probability), sets.coverage, sets.certain])
+        error, floor, coverage, certain = np.mean(rows, axis=0)
+        print(f"| {method} | {error:.3f} | {floor:.3f} | {coverage:.3f} | {certain:.3f} |", flush=True)
 
 
 def _other_labels(seeds: range) -> None:
@@ -91,18 +112,14 @@ def _other_labels(seeds: range) -> None:
     print("| --- | --- | --- | --- |")
     for task in OTHERS:
         found, patches = load(task)
-        encoded, _ = encode(Recipe("efficientnet_lite0", "imagenet"), found, patches)
-        three, _ = radiomics(found)
-        words = [_mean_words(found, samples, seeds) for samples in (encoded, three)]
+        encoded = encode(Recipe("efficientnet_lite0", "imagenet"), found, patches)
+        words = [_mean_words(found, one, seeds) for one in (encoded, radiomics(found))]
         counts = f"{len(patches)}, {int(found.targets.sum())}"
         print(f"| {task.label} {task.positive} | {counts} | {words[0]} | {words[1]} |", flush=True)
 
 
-def _mean_words(found: PatchSet, samples: LabelledFeatures, seeds: range) -> str:
-    aucs = [
-        mean_auc(found, predict_out_of_fold(samples, deal(found, seed), [samples.features[0]]))
-        for seed in seeds
-    ]
+def _mean_words(found: PatchSet, encoded: Encoded, seeds: range) -> str:
+    aucs = [mean_auc(found, [judge(encoded, deal(found, seed)).probability]) for seed in seeds]
     return f"{np.mean(aucs):.3f} ({spread(aucs)})"
 
 

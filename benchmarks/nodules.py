@@ -12,18 +12,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medvision.config.classification import PatchModelConfig
+from medvision.config.classification import JudgementConfig, PatchModelConfig
 from medvision.datasets.patches import PatchSet, read_patches
 from medvision.datasets.splits import folds_by_patient
 from medvision.evaluation.classification import auc
 from medvision.models.patch_classifier import PatchClassifier
-from medvision.training.cross_validation import LabelledFeatures, fit_on, predict_out_of_fold
+from medvision.training.cross_validation import (
+    JudgedOutOfFold,
+    LabelledFeatures,
+    fit_on,
+    probe_out_of_fold,
+)
 from medvision.training.patch_features import look_features
 from medvision.training.patch_looks import Look
+from medvision.training.patch_targets import PatchTargets
 
 DATA = Path(os.environ.get("MEDVISION_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 NODULES = DATA / "nodule_patches"
-CROP_VOX, COPIES, SHIFT_VOX, FOLDS, BOOTSTRAPS = 33, 4, 3, 5, 1000
+CROPS_VOX, COPIES, SHIFT_VOX, FOLDS, BOOTSTRAPS = (20, 33), 4, 3, 5, 1000
 
 Encoded = tuple[LabelledFeatures, NDArray[np.float64] | None]
 """Samples with their features, and features of the same patches with their centres off."""
@@ -60,7 +66,7 @@ def network_of(recipe: Recipe, seed: int = 0) -> PatchClassifier:
     settings = PatchModelConfig(
         backbone=recipe.backbone, weights=recipe.weights, dims=recipe.dims, size_px=recipe.size_px
     )
-    return PatchClassifier.initialised(settings, CROP_VOX)
+    return PatchClassifier.initialised(settings, CROPS_VOX)
 
 
 def encode(recipe: Recipe, found: PatchSet, patches: Sequence[Tensor], seed: int = 0) -> Encoded:
@@ -83,7 +89,18 @@ def radiomics(found: PatchSet) -> Encoded:
 
 def _labelled(found: PatchSet, features: NDArray[np.float64]) -> LabelledFeatures:
     scores = np.array([float(record.columns[found.label]) for record in found.records])
-    return LabelledFeatures(features, scores, found.targets == 1, found.patients)
+    nothing = np.empty((len(scores), 0))
+    labels = PatchTargets(scores, nothing, nothing, stepwise=False)
+    return LabelledFeatures(features, labels, found.targets, found.patients)
+
+
+def judge(
+    encoded: Encoded, fold_of: NDArray[np.int64], judgement: JudgementConfig | None = None
+) -> JudgedOutOfFold:
+    """Out of fold; where nothing was moved, `shifted` is no figure of its own."""
+    samples, off_centre = encoded
+    moved = samples.features[0] if off_centre is None else off_centre
+    return probe_out_of_fold(samples, moved, fold_of, judgement or JudgementConfig())
 
 
 def deal(found: PatchSet, seed: int) -> NDArray[np.int64]:
@@ -105,11 +122,7 @@ def difference(
 ) -> tuple[float, float, float]:
     """Lower bound, mean and upper bound of one's AUC minus the other's, on the same drawn patients."""
     judged = [
-        [
-            predict_out_of_fold(samples, deal(found, seed), [samples.features[0]])[0]
-            for seed in seeds
-            for samples, _ in group
-        ]
+        [judge(encoded, deal(found, seed)).probability for seed in seeds for encoded in group]
         for group in (one, other)
     ]
     owner = np.unique(found.patients, return_inverse=True)[1]
