@@ -1,7 +1,7 @@
-"""Seconds that DICOM results add to a case with ten findings, by format; whole process time, and the files' size.
+"""Processor seconds that DICOM results add to a case with ten findings, by format, and the files' size.
 
-A chest of 300 slices of 512², the findings 6 to 15 mm in different slices. "all": seg, sr, sc and kos together
-with the header of the source image, as `infer --formats seg,sr,sc,kos` writes them.
+A chest of 300 slices of 512², the findings 6 to 15 mm, each on slices of its own. "all": seg, sr, sc and kos,
+as `infer --formats seg,sr,sc,kos` writes them.
 """
 
 from __future__ import annotations

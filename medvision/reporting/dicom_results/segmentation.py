@@ -9,6 +9,7 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from medvision.geometry import lps_to_voxel, spacing_mm
 from medvision.measurement.nodule import NoduleMask
@@ -75,6 +76,7 @@ def segmentation(
         segmentation_type=kind,
         segment_descriptions=[_describe(segment, report) for segment in segments],
         series_number=SERIES_NUMBER[kind],
+        transfer_syntax_uid=ExplicitVRLittleEndian if kind == "BINARY" else RLELossless,
         content_label="NODULES",
         content_description="Findings of a chest CT",
         plane_orientation=hd.PlaneOrientationSequence("PATIENT", source.base.ImageOrientationPatient),
