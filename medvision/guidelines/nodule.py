@@ -75,11 +75,9 @@ class Nodule:
 
     @property
     def spiculated(self) -> bool | None:
-        """Whether its border counts as spiculated; None where it was not measured or lies in between."""
-        limits = brock_table().spiculated
-        if self.spiculation is None or limits.absent_up_to < self.spiculation < limits.present_from:
-            return None
-        return self.spiculation >= limits.present_from
+        """True where spikes were seen; None otherwise, because spikes thinner than the blur are not seen."""
+        seen = self.spiculation is not None and self.spiculation >= brock_table().spiculated_from
+        return True if seen else None
 
     @property
     def upper_lobe(self) -> bool | None:

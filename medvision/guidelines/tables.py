@@ -134,13 +134,6 @@ class BrockModel(_Part):
     spiculation: Finite
 
 
-class Spiculated(_Part):
-    """What share of spikes at the border counts as spiculation; between both it is not known."""
-
-    absent_up_to: float
-    present_from: float
-
-
 class Brock(_Part):
     """The Brock (PanCan) models."""
 
@@ -153,7 +146,7 @@ class Brock(_Part):
     age_years: tuple[float, float]
     smallest_mm: float
     largest_mm: float
-    spiculated: Spiculated
+    spiculated_from: float
     models: tuple[BrockModel, ...]
 
 

@@ -14,7 +14,7 @@ from medvision.guidelines.brock import Factors, cancer_risk, find_model, probabi
 from medvision.simulation.malignancy import RiskFactors, brock_log_odds
 
 KNOWN = Patient(age_years=65, sex="F", family_history=False, emphysema=True)
-NODULE = Nodule("F1", "solid", 12.0, 10.0, 523.6, spiculation=0.0, lobe="right_upper")
+NODULE = Nodule("F1", "solid", 12.0, 10.0, 523.6, spiculation=0.2, lobe="right_upper")
 
 factors = st.builds(
     Factors,
@@ -71,12 +71,12 @@ def test_everything_known_gives_one_figure():
     risk = cancer_risk(NODULE, 1, KNOWN)
     assert risk is not None
     assert (risk.model, risk.missing) == ("Brock (PanCan) 2b", ())
-    it = Factors(65, True, False, True, 12.0, "solid", True, 1)
+    it = Factors(65, True, False, True, 12.0, "solid", True, 1, spiculated=True)
     assert risk.lower == risk.upper == round(probability(find_model("2b"), it), 4)
 
 
-def test_spiculation_that_is_not_known_asks_the_model_without():
-    for spiculation in (None, 0.03):
+def test_spikes_that_were_not_seen_ask_the_model_without():
+    for spiculation in (None, 0.0, 0.019):
         risk = cancer_risk(replace(NODULE, spiculation=spiculation), 1, KNOWN)
         assert risk is not None
         assert (risk.model, risk.missing) == ("Brock (PanCan) 2a", ("spiculation",))
