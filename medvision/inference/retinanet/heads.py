@@ -74,9 +74,9 @@ def sample(kinds: Tensor, share: float) -> Tensor:
     for kind in range(KINDS):
         of_kind = torch.nonzero(most == kind)
         count = min(len(of_kind), max(2, round(share * len(of_kind))))
-        # Every n-th along the scan, from a random one on: spread out, whatever the shape.
-        first = float(torch.rand(1, generator=generator))
-        chosen = ((torch.arange(count) + first) * len(of_kind) / max(count, 1)).long()
+        # One of each n along the scan: spread out, and in step with nothing in the body.
+        drawn_at = torch.arange(count) + torch.rand(count, generator=generator)
+        chosen = (drawn_at * len(of_kind) / max(count, 1)).long()
         drawn[tuple(of_kind[chosen].T)] = True
     return _spread(drawn, edge, kinds.shape)
 

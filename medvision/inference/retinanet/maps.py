@@ -34,7 +34,7 @@ HALF_LOOKED_AT = 0.6
 TISSUE_VALUE = 0.3
 """Above this share of the intensity window a place outside of the lungs is tissue, below it is air."""
 
-CAREFUL = 0.25
+CAREFUL = 0.5
 """Boxes are computed where a score is at least this share of the threshold: another window may raise it."""
 
 

@@ -164,7 +164,7 @@ def _preprocessing(grid: GridConfig) -> dict[str, Any]:
         "transforms": [
             {"_target_": "LoadImaged", "keys": "image"},
             {"_target_": "EnsureChannelFirstd", "keys": "image"},
-            {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS"},
+            {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS", "labels": None},
             {"_target_": "Spacingd", "keys": "image", "pixdim": list(grid.spacing_mm)},
             {
                 "_target_": "ScaleIntensityRanged",

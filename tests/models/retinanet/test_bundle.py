@@ -7,6 +7,8 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import nibabel
+import numpy as np
 import pytest
 import torch
 
@@ -95,6 +97,7 @@ def test_expressions_are_parsed_and_never_run():
     assert call_arguments(None) == {}
 
 
+@pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader")  # a plug-in that MONAI looks for
 def test_monai_builds_and_runs_the_bundle(bundle, monkeypatch):
     """MONAI's ConfigParser evaluates inference.json; its detector finds what ours does."""
     from monai.apps.detection.networks import retinanet_detector
@@ -108,8 +111,16 @@ def test_monai_builds_and_runs_the_bundle(bundle, monkeypatch):
     parser.read_config(str(bundle / INFERENCE))
     parser.read_meta(str(bundle / METADATA))
     parser["bundle_root"] = str(bundle)
+    values = np.random.default_rng(0).integers(-1000, 400, (80, 70, 40)).astype(np.int16)
+    (bundle / "data").mkdir()
+    nibabel.Nifti1Image(values, np.diag([0.8, 0.8, 1.5, 1])).to_filename(bundle / "data" / "scan.nii.gz")
     detector = parser.get_parsed_content("detector")
     parser.get_parsed_content("initialize")
+    parser.get_parsed_content("run")
+    (of_file,) = torch.load(bundle / "eval" / "boxes.pt", weights_only=False)
+    scaled = torch.from_numpy((values + 1000) / 1400).float().clamp(0, 1)
+    expected = select(Engine(network(), BOXES).maps(scaled), (80, 70, 40), TINY, BOXES)
+    torch.testing.assert_close(torch.as_tensor(of_file["box"]), expected.corners_vox, atol=1e-3, rtol=0)
     image = torch.rand(1, 80, 70, 40)
     with torch.inference_mode():
         theirs = detector([image], use_inferer=True)[0]
@@ -159,7 +170,7 @@ def test_no_weights_no_json_no_model(bundle, tmp_path):
     with pytest.raises(ModelError, match=r"has no models/model\.pt"):
         read_bundle(bundle)
     (tmp_path / "x.pt").write_bytes(b"nonsense")
-    with pytest.raises(ModelError, match="no checkpoint that can be read"):
+    with pytest.raises(ModelError, match="not a checkpoint that can be read"):
         read_bundle(tmp_path / "x.pt")
     torch.save([1, 2], tmp_path / "x.pt")
     with pytest.raises(ModelError, match="no state dictionary"):
