@@ -69,11 +69,16 @@ def network_of(recipe: Recipe, seed: int = 0) -> PatchClassifier:
     return PatchClassifier.initialised(settings, CROPS_VOX)
 
 
-def encode(recipe: Recipe, found: PatchSet, patches: Sequence[Tensor], seed: int = 0) -> Encoded:
+def encode(
+    recipe: Recipe, found: PatchSet, patches: Sequence[Tensor], seed: int = 0, copies: int = COPIES
+) -> Encoded:
+    """Features of `copies` looks, and with more than one those of off-centre patches."""
     network = network_of(recipe, seed)
-    features = look_features(network, patches, Look(COPIES, SHIFT_VOX, seed=seed))
+    features = look_features(network, patches, Look(copies, SHIFT_VOX, seed=seed))
+    if copies == 1:
+        return labelled(found, features), None
     off_centre = look_features(network, patches, Look(2, SHIFT_VOX, seed=seed + 1))[1]
-    return _labelled(found, features), off_centre
+    return labelled(found, features), off_centre
 
 
 def radiomics(found: PatchSet) -> Encoded:
@@ -84,10 +89,10 @@ def radiomics(found: PatchSet) -> Encoded:
         patch = record.load().astype(np.float64)
         mask = np.unpackbits(packed[record.path.stem])[: patch.size].reshape(patch.shape) > 0
         rows.append([np.log(mask.sum()), patch[mask].mean(), patch[mask].std()])
-    return _labelled(found, np.array(rows)[None]), None
+    return labelled(found, np.array(rows)[None]), None
 
 
-def _labelled(found: PatchSet, features: NDArray[np.float64]) -> LabelledFeatures:
+def labelled(found: PatchSet, features: NDArray[np.float64]) -> LabelledFeatures:
     scores = np.array([float(record.columns[found.label]) for record in found.records])
     nothing = np.empty((len(scores), 0))
     labels = PatchTargets(scores, nothing, nothing, stepwise=False)
@@ -149,12 +154,12 @@ def subset_of_labels(found: PatchSet, samples: LabelledFeatures, seed: int, coun
     for fold in range(FOLDS):
         known, held_out = np.flatnonzero(fold_of != fold), fold_of == fold
         if count is not None:
-            known = _stratified(known, found.targets, count, random)
+            known = stratified(known, found.targets, count, random)
         out[held_out] = fit_on(samples, known).probability(samples.features[0][held_out])
     return auc(found.targets, out)
 
 
-def _stratified(
+def stratified(
     known: NDArray[np.intp], targets: NDArray[np.int64], count: int, random: np.random.Generator
 ) -> NDArray[np.intp]:
     positive = round(count * targets[known].mean())

@@ -3,25 +3,35 @@
 Each patch is 51³ voxels of 0.7 mm, HU from −1000 to 400 scaled to 0..1, its nodule off the middle by up to
 three voxels along each axis, blurred and noisy as scanners are. Ratings from 1 to 5 are a choice of this
 benchmark: malignancy rises with size, spikes and an uneven outline, calcium lowers it, and readers scatter.
+The table: the recipe of the real nodules, each patch looked at once, by the number of labels to learn from.
+MEDVISION_BENCH_NODULES names a folder that `write_nodules` wrote, to use instead.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmarks.nodules import Recipe, encode, labelled, stratified
+from medvision.datasets.patches import PatchSet, read_patches
+from medvision.evaluation.classification import auc
 from medvision.simulation.fields import axial_affine
 from medvision.simulation.lesions import PlacedNodule, sample_nodules
 from medvision.simulation.nodules import nodule_coverage
 from medvision.simulation.phantom import Grid, Phantom, sample_patient, stream
 from medvision.simulation.render import render
 from medvision.simulation.trees import sample_lung_points
+from medvision.training.cross_validation import LabelledFeatures, fit_on
+from medvision.training.patch_source import PatchSource
+from medvision.training.patch_targets import read_numbers
 
 SIDE_VOX, SPACING_MM, OFF_VOX, A_PATIENT = 51, 0.7, 3, 8
 SHAPE_SCORE = {"round": -0.6, "lobulated": 0.4, "irregular": 0.6, "spiculated": 1.3}
@@ -31,6 +41,7 @@ CUTS = (-0.8, 0.0, 0.7, 1.5)
 """Scores between ratings."""
 SCATTER = 0.6
 """Standard deviation of a reader's score."""
+COUNT, LABELS, DRAWS, NETWORKS = 3600, (50, 100, 200, 500, 1000, 2000), 5, 5
 HEADER = "path,patient_id,malignancy,texture,spiculation,volume_vox,mean,deviation"
 
 
@@ -94,5 +105,60 @@ def _rating(rng: np.random.Generator, middle: float) -> int:
     return int(np.clip(round(middle + rng.normal(0, 0.5)), 1, 5))
 
 
+def compare(manifest: Path, networks: int) -> None:
+    """ImageNet, random networks and radiomics by the number of labels; a quarter of the patients tests."""
+    found = read_patches(manifest, label="malignancy", positive=">=4", negative="<=2")
+    patches = PatchSource(found.records, most_remembered=0)
+    owners = sorted(set(found.patients), key=lambda patient: int(patient.rsplit("-", 1)[1]))
+    tested = set(owners[-len(owners) // 4 :])
+    held_out = np.array([patient in tested for patient in found.patients])
+    columns = ("volume_vox", "mean", "deviation")
+    three = read_numbers(manifest, found.records, columns)
+    three[:, 0] = np.log(three[:, 0])
+    groups = {"ImageNet": [encode(Recipe("efficientnet_lite0", "imagenet"), found, patches, copies=1)[0]]}
+    groups["random"] = [
+        encode(Recipe("efficientnet_lite0", "random"), found, patches, seed, copies=1)[0]
+        for seed in range(networks)
+    ]
+    groups["radiomics"] = [labelled(found, three[None])]
+    print(f"{int(held_out.sum())} tested, {int(found.targets[held_out].sum())} of them positive")
+    print("| labels | " + " | ".join(groups) + " |\n| --- |" + " --- |" * len(groups))
+    for count in (*LABELS, None):
+        known = np.flatnonzero(~held_out)
+        if count is not None and count >= len(known):
+            continue
+        words = [_learning_words(found, group, known, held_out, count) for group in groups.values()]
+        print(f"| {count or len(known)} | {' | '.join(words)} |", flush=True)
+
+
+def _learning_words(
+    found: PatchSet,
+    group: list[LabelledFeatures],
+    known: NDArray[np.intp],
+    held_out: NDArray[np.bool_],
+    count: int | None,
+) -> str:
+    """Mean AUC on the tested nodules, and its extremes over draws of labels and networks."""
+    aucs = []
+    for draw in range(DRAWS if count else 1):
+        random = np.random.default_rng(draw)
+        chosen = known if count is None else stratified(known, found.targets, count, random)
+        for samples in group:
+            probability = fit_on(samples, chosen).probability(samples.features[0][held_out])
+            aucs.append(auc(found.targets[held_out], probability))
+    return f"{np.mean(aucs):.3f} ({min(aucs):.3f} to {max(aucs):.3f})"
+
+
+def main() -> None:
+    """Print the table; `--quick` takes 400 nodules and one random network."""
+    quick = "--quick" in sys.argv
+    if given := os.environ.get("MEDVISION_BENCH_NODULES"):
+        compare(Path(given) / "labels.csv", 1 if quick else NETWORKS)
+        return
+    with TemporaryDirectory() as folder:
+        manifest = write_nodules(Path(folder), 400 if quick else COUNT)
+        compare(manifest, 1 if quick else NETWORKS)
+
+
 if __name__ == "__main__":
-    write_nodules(Path(sys.argv[1]), int(sys.argv[2]))
+    main()
