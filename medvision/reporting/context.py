@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from medvision.guidelines import Nodule, Patient, assess
+from medvision.guidelines import Nodule, Patient, Prior, assess
 from medvision.reporting.context_records import (
     CancerRiskRecord,
     CategoryRecord,
@@ -29,7 +29,8 @@ def with_context(report: Report, patient: Patient) -> Report:
     incomplete = [
         check.message for check in report.quality.checks if check.verdict != "ok" and check.name in UNSEEN
     ]
-    context = assess([nodule_of(finding) for finding in report.findings], patient, incomplete)
+    days = None if report.prior is None else report.prior.days_between
+    context = assess([nodule_of(finding, days) for finding in report.findings], patient, incomplete)
     findings = tuple(
         finding.model_copy(
             update={
@@ -52,8 +53,14 @@ def patient_record(patient: Patient) -> PatientRecord:
     return PatientRecord(**asdict(patient))
 
 
-def nodule_of(finding: FindingRecord) -> Nodule:
-    """What guidelines ask of a finding."""
+def nodule_of(finding: FindingRecord, days: int | None) -> Nodule:
+    """What guidelines ask of a finding.
+
+    Args:
+        finding: as reported.
+        days: since the earlier examination; None where there is none or its date is not known.
+    """
+    then = finding.prior
     return Nodule(
         finding_id=finding.finding_id,
         density=finding.density,
@@ -68,4 +75,5 @@ def nodule_of(finding: FindingRecord) -> Nodule:
         attachment=finding.attachment,
         spiculation=finding.spiculation,
         lobe=finding.lobe,
+        prior=None if then is None else Prior(then.status, then.mean_diameter_mm, days),
     )

@@ -16,6 +16,7 @@ from medvision.reporting.context_records import (
     GuidelineRecord,
     PatientRecord,
 )
+from medvision.reporting.prior_records import FindingPriorRecord, PriorRecord
 from medvision.reporting.record import Probability, Record
 from medvision.volumes import Verdict
 
@@ -161,6 +162,9 @@ class FindingRecord(Record):
     cancer_risk: CancerRiskRecord | None = Field(
         default=None, description="by the Brock model; null where it does not speak of such a finding"
     )
+    prior: FindingPriorRecord | None = Field(
+        default=None, description="what an earlier examination says; null without one"
+    )
 
 
 class ExplanationRecord(Record):
@@ -202,6 +206,9 @@ class Report(Record):
     )
     patient: PatientRecord | None = Field(
         default=None, description="what guidelines ask of the patient and is known"
+    )
+    prior: PriorRecord | None = Field(
+        default=None, description="the earlier examination; null where none was compared"
     )
 
     def to_json(self) -> str:

@@ -17,6 +17,7 @@ SEVERAL = {
     "index_vox": ("slice_vox", "row_vox", "column_vox"),
     "categories": ("lung_rads", "fleischner"),
     "cancer_risk": ("cancer_risk_model", "cancer_risk_lower", "cancer_risk_upper"),
+    "prior": ("prior_status", "prior_volume_mm3", "growth_percent", "doubling_time_days"),
 }
 """Columns of the table for what the report holds as one."""
 
@@ -63,5 +64,10 @@ def _cells(finding: FindingRecord, column: str) -> tuple[object, ...]:
     if column == "cancer_risk":
         risk = finding.cancer_risk
         return (None,) * 3 if risk is None else (risk.model, risk.lower, risk.upper)
+    if column == "prior":
+        then = finding.prior
+        if then is None:
+            return (None,) * 4
+        return then.status, then.volume_mm3, then.growth_percent, then.doubling_time_days
     value = getattr(finding, column)
     return value if isinstance(value, tuple) else (value,)

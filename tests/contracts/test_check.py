@@ -164,7 +164,7 @@ def finding(row: dict[str, str]) -> dict[str, object]:
     numbers = {
         name: json.loads(value or "null")
         for name, value in row.items()
-        if name.endswith(("_mm", "_mm3", "_hu"))
+        if name.endswith(("_mm", "_mm3", "_hu")) and not name.startswith("prior_")
     }
     probabilities = {name: float(value) for name, value in row.items() if name.endswith("probability")}
     texts = {name: row[name] for name in ("finding_id", "density", "sop_instance_uid", "location", "remark")}
