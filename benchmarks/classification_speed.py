@@ -19,7 +19,7 @@ from monai.data import CacheDataset, DataLoader
 from monai.transforms import Compose, LoadImaged, RandSpatialCropd
 from torch.nn import functional
 
-from benchmarks.nodules import CROPS_VOX, NODULES, Recipe, Task, load, network_of
+from benchmarks.nodules import CROP_VOX, NODULES, Recipe, Task, load, network_of
 from medvision.cli.console import set_verbosity
 from medvision.config.classification import (
     ClassifyPatchesConfig,
@@ -97,7 +97,7 @@ def _tutorial(settings: PatchTrainingConfig) -> tuple[float, float]:
     transform = Compose(
         [
             LoadImaged("image", reader="NumpyReader", ensure_channel_first=True, dtype=np.float32),
-            RandSpatialCropd("image", (CROPS_VOX[-1],) * 3, random_size=False),
+            RandSpatialCropd("image", (CROP_VOX,) * 3, random_size=False),
         ]
     )
     loader = DataLoader(

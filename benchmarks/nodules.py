@@ -29,7 +29,7 @@ from medvision.training.patch_targets import PatchTargets
 
 DATA = Path(os.environ.get("MEDVISION_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 NODULES = DATA / "nodule_patches"
-CROPS_VOX, COPIES, SHIFT_VOX, FOLDS, BOOTSTRAPS = (20, 33), 4, 3, 5, 1000
+CROP_VOX, COPIES, SHIFT_VOX, FOLDS, BOOTSTRAPS = 33, 4, 3, 5, 1000
 
 Encoded = tuple[LabelledFeatures, NDArray[np.float64] | None]
 """Samples with their features, and features of the same patches with their centres off."""
@@ -66,7 +66,7 @@ def network_of(recipe: Recipe, seed: int = 0) -> PatchClassifier:
     settings = PatchModelConfig(
         backbone=recipe.backbone, weights=recipe.weights, dims=recipe.dims, size_px=recipe.size_px
     )
-    return PatchClassifier.initialised(settings, CROPS_VOX)
+    return PatchClassifier.initialised(settings, CROP_VOX)
 
 
 def encode(

@@ -37,7 +37,7 @@ class PatchDataConfig(Settings):
     """Which are negative, such as `<=2`. Default: every label that is not positive. Rows in neither are left
     out."""
 
-    crop_vox: Side | Annotated[tuple[Side, ...], Field(min_length=1)] | None = (20, 33)
+    crop_vox: Side | Annotated[tuple[Side, ...], Field(min_length=1)] | None = 33
     """Side of the cube around the patch's middle that is looked at; several: cubes of several sizes, whose
     features are averaged; all of the patch where null."""
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from medvision.config.base import Settings
 from medvision.config.classification import PatchModelConfig
-from medvision.evaluation.calibration import Beta, Isotonic, Temperature
+from medvision.evaluation.calibration import Beta, Calibration, Isotonic, Temperature
 from medvision.evaluation.conformal import Conformal
 from medvision.models.card import SeenRecord
 from medvision.models.directory import Card, fill_network, load_card
@@ -62,7 +62,8 @@ class ClassifierCard(Card):
         if self.calibration is None:
             return np.asarray(probabilities, np.float64)
         kinds = {"temperature": Temperature, "beta": Beta, "isotonic": Isotonic}
-        return kinds[self.calibration.method](**self.calibration.numbers).apply(probabilities)
+        calibration: Calibration = kinds[self.calibration.method](**self.calibration.numbers)
+        return calibration.apply(probabilities)
 
     def sets(self, probabilities: ArrayLike) -> NDArray[np.bool_]:
         """(N,) recalibrated probabilities → (N, 2) whether negative and positive are in the set of each."""

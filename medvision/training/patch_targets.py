@@ -58,7 +58,7 @@ class PatchTargets:
         """(N, R ≥ 1) what each reader gave; the label where none gave anything."""
         if not self.opinions.shape[1]:
             return self.scores[:, None]
-        silent = np.isnan(self.opinions).all(axis=1)[:, None]
+        silent = np.isnan(self.opinions).all(axis=1, keepdims=True)
         return np.where(silent, self.scores[:, None], self.opinions)
 
     def _mean(self) -> Values:
@@ -122,4 +122,5 @@ def _scaled(values: Values, chosen: Numbers, known: Numbers) -> Values:
         return np.empty((len(chosen), 0))
     low, high = np.nanmin(values[known], axis=0), np.nanmax(values[known], axis=0)
     scaled = ((values - low) / np.maximum(high - low, np.finfo(float).tiny)).clip(0, 1)
-    return np.where(np.isnan(scaled[chosen]), np.nanmean(scaled[known], axis=0), scaled[chosen])
+    filled: Values = np.where(np.isnan(scaled[chosen]), np.nanmean(scaled[known], axis=0), scaled[chosen])
+    return filled
