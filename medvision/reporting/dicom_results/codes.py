@@ -65,12 +65,25 @@ SOLID_VOLUME = own("solid-volume", "Volume of the solid component")
 SPICULATION = own("spiculation", "Spiculation, 0 to 1")
 LOBULATION = own("lobulation", "Lobulation, 0 to 1")
 TO_PLEURA = own("pleura-distance", "Distance from centre to pleura")
+GROWTH = own("growth", "Growth of the volume since the prior examination")
+GROWTH_LOWER = own("growth-lower", "Growth of the volume, lower 95 % limit")
+GROWTH_UPPER = own("growth-upper", "Growth of the volume, upper 95 % limit")
+DOUBLING_TIME = own("doubling-time", "Doubling time of the volume")
+COURSE = own("course", "Course since the prior examination")
+COURSES: dict[str, Code] = {
+    "new": own("course-new", "New"),
+    "growing": own("course-growing", "Growing"),
+    "stable": own("course-stable", "Stable"),
+    "shrinking": own("course-shrink", "Shrinking"),
+    "unclear": own("course-unclear", "Unclear"),
+}
 N_FINDINGS = own("n-findings", "Number of findings reported")
 THRESHOLD = own("threshold", "Certainty from which findings are reported")
 
 MM = Code("mm", "UCUM", "mm")
 MM3 = Code("mm3", "UCUM", "mm3")
 HU = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
+DAYS = Code("d", "UCUM", "days")
 PERCENT = Code("%", "UCUM", "%")
 NO_UNITS = Code("1", "UCUM", "no units")
 

@@ -20,7 +20,13 @@ CODE_VALUE = 16
 
 def measurements_of(finding: FindingRecord) -> list[Measurement]:
     """Sizes, attenuation, probabilities; sizes that are not to be trusted are qualified as indeterminate."""
-    return [*_sizes(finding), *_attenuation(finding), *_shape(finding), *_probabilities(finding)]
+    return [
+        *_sizes(finding),
+        *_attenuation(finding),
+        *_shape(finding),
+        *_growth(finding),
+        *_probabilities(finding),
+    ]
 
 
 def _sizes(finding: FindingRecord) -> Iterator[Measurement]:
@@ -63,6 +69,20 @@ def _shape(finding: FindingRecord) -> Iterator[Measurement]:
             yield Measurement(name, value, unit)
 
 
+def _growth(finding: FindingRecord) -> Iterator[Measurement]:
+    if finding.prior is None:
+        return
+    growth: list[tuple[Code, float | None, Code]] = [
+        (codes.GROWTH, finding.prior.growth_percent, codes.PERCENT),
+        (codes.GROWTH_LOWER, finding.prior.growth_lower_percent, codes.PERCENT),
+        (codes.GROWTH_UPPER, finding.prior.growth_upper_percent, codes.PERCENT),
+        (codes.DOUBLING_TIME, finding.prior.doubling_time_days, codes.DAYS),
+    ]
+    for name, value, unit in growth:
+        if value is not None:
+            yield Measurement(name, value, unit)
+
+
 def _probabilities(finding: FindingRecord) -> Iterator[Measurement]:
     yield Measurement(codes.CERTAINTY, round(100 * finding.probability, 2), codes.PERCENT)
     if finding.malignancy_probability is not None:
@@ -70,7 +90,7 @@ def _probabilities(finding: FindingRecord) -> Iterator[Measurement]:
 
 
 def evaluations_of(finding: FindingRecord) -> list[Evaluation]:
-    """Density, calcification, attachment, and whether the sizes are to be trusted."""
+    """Density, calcification, attachment, course, categories, and whether the sizes are to be trusted."""
     found = [
         Evaluation(codes.TEXTURE, codes.DENSITIES[finding.density]),
         Evaluation(codes.RELIABILITY, codes.RELIABLE if finding.reliable else codes.UNRELIABLE),
@@ -79,6 +99,8 @@ def evaluations_of(finding: FindingRecord) -> list[Evaluation]:
         found.append(Evaluation(codes.CALCIFICATION, codes.CALCIFICATIONS[finding.calcification]))
     if finding.attachment is not None:
         found.append(Evaluation(codes.ATTACHMENT, codes.ATTACHMENTS[finding.attachment]))
+    if finding.prior is not None:
+        found.append(Evaluation(codes.COURSE, codes.COURSES[finding.prior.status]))
     return found + [_category(category) for category in finding.categories]
 
 

@@ -23,6 +23,7 @@ A_PAGE = COLUMNS * ROWS
 """Findings that fit on one picture."""
 SIDE_MM, SIDE_OF_LONG_AXIS, CIRCLE_OF_LONG_AXIS, SCALE_BAR_MM = 50.0, 3.0, 0.85, 10.0
 BLACK, WHITE, GREY, MARK = (0, 0, 0), (255, 255, 255), (170, 170, 170), (255, 200, 0)
+NOTHING = "No finding reached the operating point, which excludes no nodule."
 DISCLAIMER = "Computer output for review by a physician; not a diagnosis."
 
 
@@ -42,6 +43,8 @@ def _page(report: Report, scan: Scan, findings: Sequence[FindingRecord], which: 
     _write(draw, (MARGIN_PX, 8), f"Chest CT, lung nodules: {len(report.findings)} reported", 28)
     for line, text in enumerate(_head(report)):
         _write(draw, (MARGIN_PX, 44 + 20 * line), text, 16, GREY)
+    if not findings:
+        _write(draw, (MARGIN_PX, height_px // 2), NOTHING, 20)
     for place, finding in enumerate(findings):
         row, column = divmod(place, COLUMNS)
         corner = (column * CELL_PX, HEADER_PX + row * (CELL_PX + CAPTION_PX))
@@ -82,12 +85,12 @@ def _key_image(scan: Scan, finding: FindingRecord) -> Picture:
 def _caption(draw: ImageDraw.ImageDraw, corner: tuple[int, int], finding: FindingRecord) -> None:
     left, top = corner[0] + MARGIN_PX, corner[1] + CELL_PX
     doubtful = "" if finding.reliable else ", size doubtful"
-    size = f"{finding.mean_diameter_mm:.1f} mm, {finding.volume_mm3:.0f} mm3{doubtful}"
+    size = f"{finding.mean_diameter_mm:.1f} mm, {finding.volume_mm3:.0f} mm3"
     where = f", slice {finding.slice_number}" if finding.slice_number is not None else ""
     title = f"{finding.finding_id}  p {finding.probability:.2f}  {_lung_rads(finding)}"
     _write(draw, (left, top + 2), title.rstrip(), 18, MARK)
     _write(draw, (left, top + 27), f"{finding.density.replace('_', '-')}, {size}", 15)
-    _write(draw, (left, top + 47), plain(f"{finding.location}{where}", 40), 13, GREY)
+    _write(draw, (left, top + 47), plain(f"{finding.location}{where}{doubtful}", 44), 13, GREY)
 
 
 def _lung_rads(finding: FindingRecord) -> str:

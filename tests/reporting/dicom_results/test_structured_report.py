@@ -13,6 +13,7 @@ from medvision.reporting.context_records import CategoryRecord
 from medvision.reporting.dicom_results import codes
 from medvision.reporting.dicom_results.segmentation import segmentation, segments_of
 from medvision.reporting.dicom_results.structured_report import structured_report
+from medvision.reporting.prior_records import FindingPriorRecord
 from tests.reporting.dicom_results.cases import Case, case_of, empty, make_case
 
 
@@ -151,6 +152,18 @@ def test_what_guidelines_suggest_is_an_answer(case):
     assert answers["guideline"].meaning == "Fleischner 2017: CT at 3 to 6 months"
     (scheme,) = written(told).CodingSchemeIdentificationSequence
     assert scheme.CodingSchemeDesignator == answers["RID50134"].scheme_designator == codes.PRIVATE_SCHEME
+
+
+def test_growth_since_the_prior_examination(case):
+    prior = FindingPriorRecord(status="growing", growth_percent=61.5, doubling_time_days=140)
+    finding = case.report.findings[0].model_copy(update={"prior": prior})
+    told = replace(case, report=case.report.model_copy(update={"findings": (finding,)}), masks=case.masks[:1])
+
+    (group,) = written(told).content.get_volumetric_roi_measurement_groups()
+
+    assert values_of(group)["growth", ""] == 61.5
+    assert values_of(group)["doubling-time", ""] == 140
+    assert answers_of(group)["course"] == codes.COURSES["growing"]
 
 
 def test_who_observed_is_a_device_with_its_version(case):
