@@ -95,7 +95,7 @@ def cancer_risk(nodule: Nodule, nodules: int, patient: Patient) -> CancerRisk | 
 
 def _open_factors(nodule: Nodule, nodules: int, patient: Patient) -> Iterator[Factors]:
     """The ends of every range that is open; log odds are monotonous in each factor."""
-    density: TableDensity = "solid" if nodule.density == "calcified" else nodule.density
+    density, spiculated = nodule.table_density, nodule.spiculated or False
     ages = brock_table().age_years if patient.age_years is None else (patient.age_years,)
     sexes = (False, True) if patient.sex not in ("F", "M") else (patient.sex == "F",)
     for age, female, family, emphysema, upper, size in product(
@@ -107,7 +107,15 @@ def _open_factors(nodule: Nodule, nodules: int, patient: Patient) -> Iterator[Fa
         _sizes(nodule),
     ):
         yield Factors(
-            age, female, family, emphysema, size, density, upper, nodules, nodule.spiculated or False
+            age,
+            female,
+            family,
+            emphysema,
+            size,
+            nodule.table_density,
+            upper,
+            nodules,
+            nodule.spiculated or False,
         )
 
 

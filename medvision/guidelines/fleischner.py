@@ -53,7 +53,7 @@ def fleischner(nodule: Nodule, count: Count, patient: Patient) -> Category:
 
 def open_rows(nodule: Nodule, count: Count) -> tuple[FleischnerRow, ...]:
     """The rows that its measurement leaves open, the least suspicious first."""
-    density: TableDensity = "solid" if nodule.density == "calcified" else nodule.density
+    density = nodule.table_density
     borders = {row.size[0] - 0.5 for row in fleischner_table().rows}
     rows = {row.rank: row for size in open_sizes(nodule, borders) for row in [find_row(density, count, size)]}
     return tuple(rows[rank] for rank in sorted(rows))
@@ -94,6 +94,10 @@ def _remarks(nodule: Nodule, count: Count) -> Iterator[str]:
         yield "several findings are reported; the most suspicious nodule guides what is done"
     if not nodule.reliable:
         yield "the measurement is not to be trusted"
+    elif (by_volume := find_row_mm3(nodule.table_density, count, nodule.volume_mm3)) not in open_rows(
+        nodule, count
+    ):
+        yield f"by its volume of {to_whole(nodule.volume_mm3)} mm³: {by_volume.source}"
     if nodule.attachment in ("fissural", "pleural") and nodule.density == "solid":
         yield "if it is a typical perifissural or juxtapleural lymph node, no follow-up is suggested"
     if nodule.density == "part_solid" and nodule.core_mean_diameter_mm is None:

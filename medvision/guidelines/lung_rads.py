@@ -86,18 +86,13 @@ def _open(nodule: Nodule, patient: Patient) -> Iterator[_Open]:
             yield _Open(benign.category, benign.source)
         if nodule.calcification in benign.patterns:
             return
-    density = table_density(nodule)
+    density = nodule.table_density
     for change in changes(nodule, patient, table.growth):
         for size in open_sizes(nodule, _borders("size")):
             for core in open_cores(nodule, _borders("core")):
                 yield _judge(density, change, size, core, nodule)
     if _may_be_juxtapleural(nodule, patient):
         yield _Open(table.juxtapleural.category, f"{table.juxtapleural.source}, if its shape is")
-
-
-def table_density(nodule: Nodule) -> TableDensity:
-    """Calcium that is not benign by its pattern counts as solid."""
-    return "solid" if nodule.density == "calcified" else nodule.density
 
 
 def _borders(name: str) -> set[float]:
@@ -160,7 +155,7 @@ def _near_a_border(nodule: Nodule, code: str) -> Iterator[str]:
     """Where the limits of a trusted measurement, or its volume, lie in another row of the same state."""
     if nodule.density in ("part_solid", "calcified") or nodule.prior is not None:
         return
-    density = table_density(nodule)
+    density = nodule.table_density
     by_volume = find_row_mm3(density, "baseline", nodule.volume_mm3).category
     if by_volume != code:
         yield f"by its volume of {to_whole(nodule.volume_mm3)} mm³ it would be category {by_volume}"

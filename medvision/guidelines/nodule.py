@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medvision.findings import Attachment, Calcification, Density, Lobe
-from medvision.guidelines.tables import brock_table
+from medvision.guidelines.tables import TableDensity, brock_table
 
 GrowthStatus = Literal["new", "growing", "stable", "shrinking", "unclear"]
 
@@ -72,6 +72,11 @@ class Nodule:
             for limit in (self.volume_lower_mm3, self.volume_upper_mm3)
         )
         return lower, upper
+
+    @property
+    def table_density(self) -> TableDensity:
+        """Density as the tables know it: calcium that is not benign by its pattern counts as solid."""
+        return "solid" if self.density == "calcified" else self.density
 
     @property
     def spiculated(self) -> bool | None:

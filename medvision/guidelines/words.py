@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from medvision.findings import Density
 from medvision.guidelines.nodule import Nodule
-from medvision.guidelines.suggestion import CancerRisk
 from medvision.guidelines.tables import FleischnerRow, lung_rads_table
 
 DENSITY: dict[Density, str] = {
@@ -60,15 +59,3 @@ def _for_risk(row: FleischnerRow, risk: str | None) -> str:
 def category_label(possible: Sequence[str]) -> str:
     """One category, or the ends of a range."""
     return possible[0] if len(possible) == 1 else f"{possible[0]} to {possible[-1]}"
-
-
-def risk_words(risk: CancerRisk) -> str:
-    """The model's estimate, such as "2 to 7 % by Brock (PanCan) 2b; not known: sex"."""
-    lower, upper = _percent(risk.lower), _percent(risk.upper)
-    figure = upper if lower == upper else f"{lower} to {upper}"
-    missing = f"; not known: {', '.join(risk.missing)}" if risk.missing else ""
-    return f"{figure} % by {risk.model}{missing}"
-
-
-def _percent(probability: float) -> str:
-    return f"{100 * probability:.2g}" if probability < 0.1 else f"{100 * probability:.0f}"

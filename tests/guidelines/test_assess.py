@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medvision.guidelines import Nodule, Patient, Prior, assess
-from medvision.guidelines.words import risk_words
 
 SCREENED = Patient(
     age_years=64,
@@ -170,4 +169,3 @@ def test_whatever_is_known_something_sensible_is_said(found, patient):
             assert category.words.startswith("Suggests ")
     for risk in context.cancer_risks:
         assert risk is None or 0 <= risk.lower <= risk.upper <= 1
-        assert risk is None or " % by Brock (PanCan) 2" in risk_words(risk)

@@ -80,6 +80,12 @@ def test_a_measurement_that_is_not_to_be_trusted_gives_what_its_limits_allow():
     assert "not to be trusted" in found.reason
 
 
+def test_a_volume_that_says_something_else_is_told():
+    slim = replace(nodule(6.0), volume_mm3=90.0)
+    assert "by its volume of 90 mm³: solid, single, < 6 mm" in fleischner(slim, "single", LOW).reason
+    assert "by its volume" not in fleischner(nodule(6.0), "single", LOW).reason
+
+
 def test_what_a_reader_should_weigh_is_said():
     assert "lymph node" in fleischner(nodule(7.0, attachment="fissural"), "single", LOW).reason
     core = nodule(9.0, "part_solid", core_mean_diameter_mm=5.5)
