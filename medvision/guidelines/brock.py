@@ -106,17 +106,7 @@ def _open_factors(nodule: Nodule, nodules: int, patient: Patient) -> Iterator[Fa
         _either(nodule.upper_lobe),
         _sizes(nodule),
     ):
-        yield Factors(
-            age,
-            female,
-            family,
-            emphysema,
-            size,
-            nodule.table_density,
-            upper,
-            nodules,
-            nodule.spiculated or False,
-        )
+        yield Factors(age, female, family, emphysema, size, density, upper, nodules, spiculated)
 
 
 def _either(value: bool | None) -> tuple[bool, ...]:  # noqa: FBT001  the value itself, no switch
