@@ -109,7 +109,7 @@ def _detector(folder: Path) -> tuple[Card, tuple[Part, ...]]:
 
 def _patch_classifier(folder: Path) -> tuple[Card, tuple[Part, ...]]:
     network, card = load_classifier(folder)
-    side = card.crop_vox or 32
+    side = max(card.crop_vox) if isinstance(card.crop_vox, tuple) else card.crop_vox or 32
     axes = {0: ("batch", 1), 1: ("depth", 1), 2: ("height", 1), 3: ("width", 1)}
     part = Part(
         "classifier",
