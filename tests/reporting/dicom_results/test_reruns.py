@@ -28,12 +28,11 @@ def uids(paths) -> dict[str, tuple[str, str]]:
     }
 
 
-def test_a_rerun_gives_the_same_bytes(tmp_path):
-    case = make_case(tmp_path / "in")
-    first = written(case, tmp_path / "a")
+def test_a_rerun_gives_the_same_bytes(two_findings, tmp_path):
+    first = written(two_findings, tmp_path / "a")
 
-    scan, header, _ = read(tmp_path / "in")
-    second = written(replace(case, scan=scan, header=header), tmp_path / "b")
+    scan, header, _ = read(two_findings.files[0].parent)
+    second = written(replace(two_findings, scan=scan, header=header), tmp_path / "b")
 
     assert [path.name for path in first] == [
         "findings_seg.dcm", "findings_labelmap.dcm", "findings_sr.dcm", "findings_sc.dcm", "findings_kos.dcm",
@@ -42,31 +41,31 @@ def test_a_rerun_gives_the_same_bytes(tmp_path):
         assert one.read_bytes() == two.read_bytes()
 
 
-def test_other_formats_beside_it_change_no_uid(tmp_path):
-    case = make_case(tmp_path / "in")
-    lineage = case.report.lineage.model_copy(update={"config_sha256": "3" * 64})
-    asked_otherwise = replace(case, report=case.report.model_copy(update={"lineage": lineage}))
+def test_other_formats_beside_it_change_no_uid(two_findings, tmp_path):
+    lineage = two_findings.report.lineage.model_copy(update={"config_sha256": "3" * 64})
+    asked_otherwise = replace(
+        two_findings, report=two_findings.report.model_copy(update={"lineage": lineage})
+    )
 
     everything, alone = (
-        uids(written(case, tmp_path / "a")),
+        uids(written(two_findings, tmp_path / "a")),
         uids(written(asked_otherwise, tmp_path / "b", {"sr"})),
     )
 
     assert alone["findings_sr.dcm"] == everything["findings_sr.dcm"]
 
 
-def test_another_model_or_threshold_gives_other_series(tmp_path):
-    case = make_case(tmp_path / "in")
-    model = case.report.model.model_copy(update={"sha256": "b" * 64})
-    point = case.report.operating_point.model_copy(update={"threshold": 0.4})
+def test_another_model_or_threshold_gives_other_series(two_findings, tmp_path):
+    model = two_findings.report.model.model_copy(update={"sha256": "b" * 64})
+    point = two_findings.report.operating_point.model_copy(update={"threshold": 0.4})
     reports = [
-        case.report,
-        case.report.model_copy(update={"model": model}),
-        case.report.model_copy(update={"operating_point": point}),
+        two_findings.report,
+        two_findings.report.model_copy(update={"model": model}),
+        two_findings.report.model_copy(update={"operating_point": point}),
     ]
 
     found = [
-        uids(written(replace(case, report=report), tmp_path / str(k), {"seg", "sr"}))
+        uids(written(replace(two_findings, report=report), tmp_path / str(k), {"seg", "sr"}))
         for k, report in enumerate(reports)
     ]
 
@@ -89,12 +88,13 @@ def test_a_finding_is_tracked_whatever_else_is_found(tmp_path):
     assert alone[0].tracking_id == among_others[1].tracking_id != among_others[0].tracking_id
 
 
-def test_what_an_earlier_run_left_is_removed(tmp_path):
-    case = make_case(tmp_path / "in")
+def test_what_an_earlier_run_left_is_removed(two_findings, tmp_path):
     folder = tmp_path / "out"
-    written(case, folder)
+    written(two_findings, folder)
 
-    write_dicom_results(folder, case.report, case.scan, case.masks, {"sr"}, case.header)
+    write_dicom_results(
+        folder, two_findings.report, two_findings.scan, two_findings.masks, {"sr"}, two_findings.header
+    )
 
     assert [path.name for path in folder.iterdir()] == ["findings_sr.dcm"]
 

@@ -22,6 +22,12 @@ def case(tmp_path_factory) -> Case:
     return make_case(tmp_path_factory.mktemp("series"), n_findings=4)
 
 
+@pytest.fixture(scope="module")
+def document(case) -> hd.sr.Comprehensive3DSR:
+    """What is written of it, with a SEG."""
+    return written(case)
+
+
 def written(case: Case, *, with_seg: bool = True) -> hd.sr.Comprehensive3DSR:
     segments = segments_of(case.report, case.masks)
     seg = segmentation(case.report, case.source, segments) if with_seg else None
@@ -39,8 +45,8 @@ def answers_of(group) -> dict[str, Code]:
     return {e.name.value: e.value for e in group.get_qualitative_evaluations()}
 
 
-def test_each_finding_is_a_group_with_its_numbers(case):
-    groups = written(case).content.get_volumetric_roi_measurement_groups()
+def test_each_finding_is_a_group_with_its_numbers(case, document):
+    groups = document.content.get_volumetric_roi_measurement_groups()
 
     assert len(groups) == len(case.report.findings)
     for group, finding in zip(groups, case.report.findings, strict=True):
@@ -57,18 +63,18 @@ def test_each_finding_is_a_group_with_its_numbers(case):
         assert answers_of(group)["C41144"] == codes.DENSITIES[finding.density]
 
 
-def test_units_are_ucum(case):
+def test_units_are_ucum(document):
     units = {
         measurement.unit.scheme_designator
-        for group in written(case).content.get_volumetric_roi_measurement_groups()
+        for group in document.content.get_volumetric_roi_measurement_groups()
         for measurement in group.get_measurements()
     }
 
     assert units == {"UCUM"}
 
 
-def test_sizes_that_are_not_to_be_trusted_say_so(case):
-    groups = written(case).content.get_volumetric_roi_measurement_groups()
+def test_sizes_that_are_not_to_be_trusted_say_so(case, document):
+    groups = document.content.get_volumetric_roi_measurement_groups()
 
     qualified = {"118565006", "103339001", "103340004", "81827009"}
     for group, finding in zip(groups, case.report.findings, strict=True):
@@ -78,20 +84,18 @@ def test_sizes_that_are_not_to_be_trusted_say_so(case):
         assert answers_of(group)["reliability"] == (codes.RELIABLE if finding.reliable else codes.UNRELIABLE)
 
 
-def test_the_site_is_the_lobe_with_its_side(case):
-    (group, *_) = written(case).content.get_volumetric_roi_measurement_groups()
+def test_the_site_is_the_lobe_with_its_side(document):
+    (group, *_) = document.content.get_volumetric_roi_measurement_groups()
 
     (site,) = group.finding_sites
     assert (site.topographical_modifier, site.laterality.value) == (None, "24028007")
     assert site.value == codes.LOBES["right_upper"][0]
 
 
-def test_groups_refer_to_the_segments_of_the_seg(case):
+def test_groups_refer_to_the_segments_of_the_seg(case, document):
     seg = segmentation(case.report, case.source, segments_of(case.report, case.masks))
 
-    sr = written(case)
-
-    groups = sr.content.get_volumetric_roi_measurement_groups()
+    groups = document.content.get_volumetric_roi_measurement_groups()
     for number, group in enumerate(groups, 1):
         (reference,) = group.referenced_segment[0].ReferencedSOPSequence
         assert reference.ReferencedSOPInstanceUID == seg.SOPInstanceUID
@@ -99,7 +103,7 @@ def test_groups_refer_to_the_segments_of_the_seg(case):
     evidence = {
         instance.ReferencedSOPInstanceUID
         for keyword in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
-        for study in sr.get(keyword, [])
+        for study in document.get(keyword, [])
         for series in study.ReferencedSeriesSequence
         for instance in series.ReferencedSOPSequence
     }
@@ -166,17 +170,15 @@ def test_growth_since_the_prior_examination(case):
     assert answers_of(group)["course"] == codes.COURSES["growing"]
 
 
-def test_who_observed_is_a_device_with_its_version(case):
-    sr = written(case)
-
-    (context,) = sr.content.get_observer_contexts()
+def test_who_observed_is_a_device_with_its_version(document):
+    (context,) = document.content.get_observer_contexts()
     attributes = context.observer_identifying_attributes
     assert (attributes.name, attributes.manufacturer_name) == ("medvision", "medvision")
     assert attributes.model_name == "Modell fur >= 1"
-    (group, *_) = sr.content.get_volumetric_roi_measurement_groups()
+    (group, *_) = document.content.get_volumetric_roi_measurement_groups()
     items = {item.ConceptNameCodeSequence[0].CodeValue: item for item in group[0].ContentSequence}
     assert items["111003"].TextValue == "3"
-    assert (sr.CompletionFlag, sr.VerificationFlag, sr.PreliminaryFlag) == (
+    assert (document.CompletionFlag, document.VerificationFlag, document.PreliminaryFlag) == (
         "COMPLETE",
         "UNVERIFIED",
         "PRELIMINARY",
