@@ -11,10 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
+from medvision.config.finetuning import FineTuningConfig
 from medvision.config.jobs import load_job
 from medvision.errors import DataError
+from medvision.models.encoder import Encoder
 from medvision.models.picture_card import load_picture_classifier
-from medvision.training.finetuning import loop
+from medvision.training.finetuning import arithmetic, loop
+from medvision.training.finetuning.module import FineTuning
+from medvision.training.finetuning.network import EncodedClassifier
 from medvision.training.jobs import run_job
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -79,6 +83,38 @@ def test_folder_of_pictures(tmp_path: Path, folder: Path):
     with torch.inference_mode():
         probability = network(picture.permute(2, 0, 1)[None].float() / 255).softmax(dim=1)[0]
     assert probability.argmax() == int(rows[0]["target"])
+
+
+def test_adapters_are_a_part_of_the_model(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    translated = []
+    monkeypatch.setattr(torch, "compile", lambda forward: translated.append(forward) or forward)
+    more = ("train=adapter", "learning_rate=auto", "precision=bfloat16", "checkpointing=true", "compile=true")
+    run_job(_images_job(folder, tmp_path / "model", *[f"training.{one}" for one in more]))
+    assert len(translated) == 1
+    network, card = load_picture_classifier(tmp_path / "model")
+    assert card.adapter_width == 16
+    assert any(bool(adapter.up.weight.any()) for adapter in network.encoder.adapters)
+
+
+@pytest.mark.parametrize("quicker", [False, True])
+def test_half_precision_is_used_where_a_step_gains_by_it(monkeypatch: pytest.MonkeyPatch, quicker: bool):
+    monkeypatch.setattr(arithmetic, "_measured", {})
+    monkeypatch.setattr(arithmetic, "_seconds", lambda *_, half: 1.0 if half == quicker else 2.0)
+    settings = FineTuningConfig(precision="auto")
+    network = EncodedClassifier(Encoder("squeezenet1_1", "random"), 1, 0.0)
+    module = FineTuning(network, settings, None, separate=True)
+    batch = (torch.rand(2, 3, 1, 32, 32), torch.rand(2, 1))
+    used = arithmetic.lightning_precision(module, batch, settings)
+    assert used == ("bf16-mixed" if quicker else "32-true")
+
+
+def test_a_measured_step_leaves_the_network_alone():
+    network = EncodedClassifier(Encoder("resnet18", "random"), 1, 0.0)
+    module = FineTuning(network, FineTuningConfig(), None, separate=True)
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    batch = (torch.rand(2, 3, 1, 32, 32), torch.rand(2, 1))
+    assert arithmetic._seconds(module, batch, half=True) > 0
+    assert all(torch.equal(now, before[name]) for name, now in module.state_dict().items())
 
 
 def test_folder_with_its_own_parts_reports_the_test_part(tmp_path: Path, folder: Path):
