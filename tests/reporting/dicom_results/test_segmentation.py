@@ -76,7 +76,7 @@ def test_voxels_lie_where_the_mask_lies(geometry, kind, tmp_path):
         np.testing.assert_allclose(points_of(seg, number), truth(case, number), atol=1e-3)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(orientation=orientations(), spacing=st.tuples(st.floats(0.4, 1.5), st.floats(0.4, 1.5)))
 def test_voxels_lie_where_the_mask_lies_in_any_plane(orientation, spacing, tmp_path_factory):
     folder = tmp_path_factory.mktemp("series")
