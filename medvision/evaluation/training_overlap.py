@@ -68,10 +68,10 @@ def overlap_with_training(
 
 
 def _by_card(series_uids: Sequence[str], model: Path) -> TrainingOverlap:
-    from medvision.models.card import ModelCard, load_card
+    from medvision.models.detector_card import load_detector_card
     from medvision.models.leakage import LeakageGuard
 
-    card = load_card(model, ModelCard)
+    card = load_detector_card(model)
     guard = LeakageGuard(card.training)
     parts = {uid: {way.part for way in guard.seen(uid)} for uid in series_uids}
     return TrainingOverlap(

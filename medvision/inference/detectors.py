@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-import yaml
-
-from medvision.errors import ModelError
 from medvision.findings import Point
 from medvision.inference.predictor import Detection, Predictor
 from medvision.models.card import CARD, DetectorCard
+from medvision.models.detector_card import RETINANET, load_detector_card
 from medvision.models.retinanet.bundle import is_bundle
 from medvision.volumes import Explanation, Scan
-
-RETINANET = "detect_retinanet"
 
 
 class Detector(Protocol):
@@ -51,20 +47,10 @@ def open_detector(model: Path, device: str = "auto") -> Detector:
         ModelError: the model cannot be read.
         UsageError: the device is not there.
     """
-    if _task(model) == RETINANET or (not (model / CARD).is_file() and is_bundle(model)):
+    has_card = (model / CARD).is_file()
+    is_retinanet = load_detector_card(model).task == RETINANET if has_card else is_bundle(model)
+    if is_retinanet:
         from medvision.inference.retinanet.detector import RetinaNetPredictor
 
         return RetinaNetPredictor(model, device)
     return Predictor(model, device)
-
-
-def _task(model: Path) -> str:
-    """What a model's card says it does; empty where there is none."""
-    path = model / CARD
-    if not path.is_file():
-        return ""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not valid YAML; copy the model again") from error
-    return str(values.get("task", "")) if isinstance(values, dict) else ""
