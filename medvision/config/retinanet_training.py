@@ -12,6 +12,9 @@ from medvision.config.detection import DataConfig
 from medvision.config.retinanet import BoxConfig, GridConfig, RetinaNetConfig, Voxels
 from medvision.config.tracking import TrackingConfig
 
+FEWEST_PLACES = 4
+"""Of a patch in the coarsest map: oneDNN's bfloat16 gradients of maps of 2³ are wrong."""
+
 
 class FitConfig(Settings):
     """Patches, losses and schedule; the numbers of the bundle's own training are the defaults."""
@@ -100,4 +103,7 @@ class RetinaNetJob(Settings):
         ):
             if any(n < 1 or n % step for n, step in zip(size, steps, strict=True)):
                 raise ValueError(f"has {what} {list(size)}; each is a multiple of {list(steps)}")
+        if any(n < FEWEST_PLACES * step for n, step in zip(self.fit.patch_vox, steps, strict=True)):
+            least = [FEWEST_PLACES * step for step in steps]
+            raise ValueError(f"has fit.patch_vox {list(self.fit.patch_vox)}; at least {least}")
         return self

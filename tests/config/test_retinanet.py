@@ -31,6 +31,7 @@ def test_the_recipe_is_the_published_one():
     ("override", "message"),
     [
         ("fit.patch_vox=[190,192,80]", r"multiple of \[16, 16, 8\]"),
+        ("fit.patch_vox=[32,32,16]", r"at least \[64, 64, 32\]"),
         ("boxes.window_vox=[512,512,190]", r"multiple of \[16, 16, 8\]"),
         ("network.returned_layers=[1,3]", "follow each other"),
         ("network.feature_map_scales=[1,2]", "2 feature_map_scales for 3 levels"),

@@ -117,7 +117,7 @@ def configure(store: Path, folder: Path, **fit: object) -> RetinaNetJob:
         data={"cohort": [store], "validation_fraction": 0.5, "workers": 1},
         network=TINY,
         grid={"spacing_mm": (4.0, 4.0, 4.5)},
-        fit={**FIT.model_dump(), "patch_vox": (32, 32, 16), "steps": 20, "learning_rate": 0.02, **fit},
+        fit={**FIT.model_dump(), "patch_vox": (64, 64, 32), "steps": 20, "learning_rate": 0.02, **fit},
         boxes={"window_vox": (96, 96, 48), "score_threshold": 0.001},
         tracking={"enabled": False},
     )

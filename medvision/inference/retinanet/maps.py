@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medvision.config.retinanet import BoxConfig, Voxels
+from medvision.errors import ModelError
 from medvision.inference.retinanet.heads import (
     AIR,
     LUNG,
@@ -64,6 +65,9 @@ class Engine:
         Returns:
             Maps of a batch of one, of the volume filled up behind to whole places; logits of −∞ where nobody
             looked.
+
+        Raises:
+            ModelError: the network answers with NaN.
         """
         shape = image.shape[0], image.shape[1], image.shape[2]
         layout = lay_out(shape, self.limits, self.network.config.size_divisible)
@@ -82,6 +86,8 @@ class Engine:
         if not sums:
             return self._nothing(layout)
         found = [one.result(layout) for one in sums]
+        if any(bool(one.isnan().any()) for pair in found for one in pair):
+            raise ModelError("the network answers with NaN: its weights are damaged; copy or train it again")
         return Maps([logits for logits, _ in found], [codes for _, codes in found])
 
     def _window(self, image: Tensor, where: Tensor | None) -> Iterator[tuple[Voxels, _Answers]]:

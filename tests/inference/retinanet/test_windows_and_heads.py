@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from monai.data.utils import dense_patch_slices
 
 from medvision.config.retinanet import BoxConfig, RetinaNetConfig
+from medvision.errors import ModelError
 from medvision.inference.retinanet.heads import (
     AIR,
     EDGE,
@@ -124,3 +125,11 @@ def test_a_level_worked_out_in_parts_serves_a_head_as_well():
             atol=1e-3,
             rtol=1e-3,
         )
+
+
+def test_damaged_weights_are_told():
+    network = awake(CONFIG)
+    with torch.no_grad():
+        network.regression_head.last.bias.fill_(torch.nan)
+    with pytest.raises(ModelError, match="answers with NaN"):
+        Engine(network, BoxConfig(window_vox=(64, 64, 32))).maps(torch.rand(32, 32, 16))
