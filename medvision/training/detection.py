@@ -64,7 +64,7 @@ def train(config: DetectionConfig, *, resume: bool = False) -> TrainResult:
         write_split(config.output / SPLIT, split.record)
         run.log_metrics(result.metrics)
         run.log_folder(config.output / EVALUATION, EVALUATION)
-        run.log_folder(config.output, "model")
+        run.log_model(config.output, "model")
         version = run.register("model", config.tracking.register_as) if config.tracking.register_as else None
     logger.info("model %s version %s written to %s", card.name, card.version, config.output)
     return TrainResult(config.output, run.run_id, version, dict(result.metrics))

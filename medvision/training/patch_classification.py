@@ -69,7 +69,7 @@ def train(config: ClassifyPatchesConfig) -> TrainResult:
     with start_run(config.tracking, name=config.name, params=settings, tags={"task": config.task}) as run:
         metrics = _train(config, network, cohort, unlabelled, run)
         run.log_metrics({f"cv/{name}": value for name, value in metrics.items()})
-        run.log_folder(config.output, "model")
+        run.log_model(config.output, "model")
         version = run.register("model", config.tracking.register_as) if config.tracking.register_as else None
     return TrainResult(config.output, run.run_id, version, metrics)
 

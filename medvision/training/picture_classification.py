@@ -53,7 +53,7 @@ def train(config: Config, *, resume: bool = False) -> TrainResult:
         with start_run(config.tracking, name=config.name, params=settings, tags={"task": config.task}) as run:
             metrics = _train(config, network, pictures, run, resume=resume)
             run.log_metrics(metrics)
-            run.log_folder(config.output, "model")
+            run.log_model(config.output, "model")
             register = config.tracking.register_as
             version = run.register("model", register) if register else None
     return TrainResult(config.output, run.run_id, version, metrics)

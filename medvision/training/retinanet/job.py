@@ -79,7 +79,7 @@ def train(job: RetinaNetJob, *, resume: bool = False) -> TrainResult:
         write_split(job.output / SPLIT, split.record)
         run.log_metrics(card.metrics)
         run.log_folder(job.output / EVALUATION, EVALUATION)
-        run.log_folder(job.output, "model")
+        run.log_model(job.output, "model")
         version = run.register("model", job.tracking.register_as) if job.tracking.register_as else None
     logger.info("model %s version %s written to %s", card.name, card.version, job.output)
     return TrainResult(job.output, run.run_id, version, dict(card.metrics))

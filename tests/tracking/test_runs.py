@@ -69,7 +69,12 @@ def test_a_run_keeps_parameters_metrics_and_files(
     assert recorded.data.params == {"seed": "3", "data.cohort": "a"}
     assert recorded.data.tags["why"] == "test"
     assert [(m.step, m.value) for m in client.get_metric_history(run.run_id, "loss")] == [(1, 0.5), (2, 0.25)]
-    assert {file.path for file in client.list_artifacts(run.run_id)} == {"notes.txt", "froc.png", "model"}
+    assert {file.path for file in client.list_artifacts(run.run_id)} == {
+        "config.yaml",
+        "notes.txt",
+        "froc.png",
+        "model",
+    }
 
 
 def test_files_lie_beside_the_database(store: TrackingConfig) -> None:

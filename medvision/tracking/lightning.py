@@ -1,0 +1,30 @@
+"""Lightning's metrics into a run that outlives the trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
+
+    from medvision.tracking.runs import Run
+
+
+def lightning_logger(run: Run) -> Logger:
+    """A Lightning logger that writes into a run and does not end it."""
+    from lightning.pytorch.loggers import Logger
+
+    class RunLogger(Logger):
+        """Writes Lightning's metrics into a run that outlives the trainer."""
+
+        name = "mlflow"
+        version = run.run_id
+
+        def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+            run.log_metrics(metrics, step)
+
+        def log_hyperparams(self, *args: object, **kwargs: object) -> None:
+            """The run knows its parameters since it started."""
+
+    return RunLogger()
