@@ -71,6 +71,16 @@ def read_table(table: Table, name: str, *, limits: bool = True) -> dict[str, Col
     return {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
 
 
+def read_table_chunks(path: Path, name: str, *, limits: bool = True) -> Iterator[dict[str, ColumnArray]]:
+    """As `read_table`, some rows at a time, for tables of any length.
+
+    Raises:
+        ContractError: naming the table, line, column, value, rule and contract.
+    """
+    checker = _Checker(str(path), load_contract(name), RaiseFirst(), limits=limits)
+    return (arrays for _, arrays in checker.run(path))
+
+
 def collect_violations(
     path: Path,
     name: str,

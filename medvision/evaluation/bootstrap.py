@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ class FrocBand:
         lower: (n,) 2.5th percentile.
         upper: (n,) 97.5th percentile.
         cpm: (bootstraps,) mean sensitivity of each drawn cohort at the seven operating points.
+        at_points: (bootstraps, k) sensitivity of each drawn cohort at further points that were asked for.
     """
 
     fp_per_scan: Floats
@@ -32,9 +34,10 @@ class FrocBand:
     lower: Floats
     upper: Floats
     cpm: Floats
+    at_points: Floats
 
 
-def bootstrap_curves(events: Events, samples: int, seed: int) -> FrocBand:
+def bootstrap_curves(events: Events, samples: int, seed: int, points: Sequence[float] = ()) -> FrocBand:
     """Draw as many scans as there are, with replacement, again and again.
 
     Cohorts drawn without a single nodule have no sensitivity and are left out.
@@ -43,18 +46,22 @@ def bootstrap_curves(events: Events, samples: int, seed: int) -> FrocBand:
         events: what the matching found.
         samples: how many cohorts to draw.
         seed: of NumPy's legacy generator, which the LUNA16 script draws from.
+        points: further false positives a scan to read every curve at.
     """
     draws = np.random.RandomState(seed)
     # float32 because the LUNA16 script holds its curves so, and its bounds show it in the eighth digit.
     curves = np.empty((samples, len(GRID_FP_PER_SCAN)), dtype=np.float32)
+    at_points = np.empty((samples, len(points)))
     for row in range(samples):
         drawn = draws.randint(events.n_scans, size=events.n_scans)
         weight = np.bincount(drawn, minlength=events.n_scans).astype(np.float64)
-        curves[row] = events.curve(weight).at(GRID_FP_PER_SCAN)
-    curves = curves[~np.isnan(curves[:, 0])]
+        curve = events.curve(weight)
+        curves[row], at_points[row] = curve.at(GRID_FP_PER_SCAN), curve.at(points)
+    defined = ~np.isnan(curves[:, 0])
+    curves = curves[defined]
     cpm = np.array([np.interp(FP_PER_SCAN, GRID_FP_PER_SCAN, curve).mean() for curve in curves])
     mean, lower, upper = mean_and_interval(curves)
-    return FrocBand(GRID_FP_PER_SCAN, mean, lower, upper, cpm)
+    return FrocBand(GRID_FP_PER_SCAN, mean, lower, upper, cpm, at_points[defined])
 
 
 def mean_and_interval(

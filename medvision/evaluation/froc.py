@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from medvision.errors import DataError
+from medvision.evaluation.beyond import Beyond
 from medvision.evaluation.bootstrap import FrocBand, bootstrap_curves, mean_and_interval
 from medvision.evaluation.curve import FP_PER_SCAN, Events, FrocCurve
 from medvision.evaluation.matching import MAX_MARKS_PER_SCAN, Lesions, Marks, Matching, match
@@ -35,6 +36,7 @@ class FrocResult:
         matching: what became of every nodule and every mark.
         band: mean and interval over bootstrapped cohorts; None without bootstrap.
         training_overlap: which scans the model had seen; None where it is not known.
+        beyond: what the LUNA16 script does not tell; None where it was not asked for.
     """
 
     fp_per_scan: tuple[float, ...]
@@ -52,6 +54,7 @@ class FrocResult:
     matching: Matching
     band: FrocBand | None = None
     training_overlap: TrainingOverlap | None = None
+    beyond: Beyond | None = None
 
     @property
     def sensitivity_mean(self) -> tuple[float, ...] | None:
@@ -85,7 +88,7 @@ class FrocResult:
 
     def to_dict(self) -> dict[str, object]:
         """The content of `froc.json`."""
-        inside = ("curve", "matching", "band", "training_overlap")
+        inside = ("curve", "matching", "band", "training_overlap", "beyond")
         names = [name for name in self.__dataclass_fields__ if name not in inside]
         document = {name: _plain(getattr(self, name)) for name in names}
         if self.cpm_interval is not None:
@@ -95,6 +98,8 @@ class FrocResult:
         if self.training_overlap is not None:
             overlap = asdict(self.training_overlap)
             document["training_overlap"] = {name: _plain(value) for name, value in overlap.items()}
+        if self.beyond is not None:
+            document |= self.beyond.to_dict()
         return document
 
     def _at(self, values: np.typing.NDArray[np.float64]) -> tuple[float, ...]:
@@ -152,9 +157,20 @@ def froc_of_arrays(
     *,
     bootstrap: int = 0,
     seed: int = 0,
+    points: Sequence[float] = (),
     max_marks: int = MAX_MARKS_PER_SCAN,
 ) -> FrocResult:
     """Evaluate marks by the LUNA16 rules; as `froc`, for arrays.
+
+    Args:
+        marks: candidates.
+        nodules: the lesions to find.
+        excluded: findings that count neither way.
+        n_scans: scans.
+        bootstrap: cohorts to draw for the intervals; 0: no intervals.
+        seed: of the drawing.
+        points: further false positives a scan at which every drawn curve is read.
+        max_marks: marks a scan that are looked at.
 
     Raises:
         DataError: no scan, or no nodule, so that sensitivity is not defined; a mark without a finite score.
@@ -165,7 +181,7 @@ def froc_of_arrays(
         raise DataError(f"sensitivity is not defined: {n_scans} scans with {len(nodules.scan)} nodules")
     matching = match(marks, nodules, excluded, n_scans, max_marks)
     events = Events.of(matching, n_scans)
-    band = bootstrap_curves(events, bootstrap, seed) if bootstrap else None
+    band = bootstrap_curves(events, bootstrap, seed, points) if bootstrap else None
     return _result(matching, events.curve(), n_scans, band)
 
 

@@ -97,7 +97,7 @@ def test_a_plain_submission(tables, tmp_path):
     assert (result.true_positives, result.false_positives, result.n_scans) == (1, 1, 2)
     assert result.band is None
     written = sorted(path.name for path in (tmp_path / "new" / "folder").iterdir())
-    assert written == ["froc.csv", "froc.json", "froc.png"]
+    assert written == ["froc.csv", "froc.json", "froc.png", "scans.csv", "strata.csv"]
     assert not any(name.startswith(("cpm_", "sensitivity_")) for name in result.to_dict())
     check_document(result.to_dict(), "froc")
 
