@@ -26,6 +26,7 @@ MEASUREMENT = (
     "on %(number)s slice only",
     "on %(number)s slices only",
     "border to the chest wall or vessels is a guess",
+    "may hold a piece of a vessel",
     "too small for its blurred border to be measured well",
 )
 """`measurement.nodule`: why a measurement is not to be trusted."""

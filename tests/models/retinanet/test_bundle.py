@@ -98,6 +98,7 @@ def test_expressions_are_parsed_and_never_run():
 
 
 @pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader")  # a plug-in that MONAI looks for
+@torch.enable_grad()  # MONAI's evaluator switches gradients off and leaves them so: here they come back
 def test_monai_builds_and_runs_the_bundle(bundle, monkeypatch):
     """MONAI's ConfigParser evaluates inference.json; its detector finds what ours does."""
     from monai.apps.detection.networks import retinanet_detector
