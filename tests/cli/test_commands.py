@@ -179,7 +179,7 @@ def test_infer_hands_on_options_and_exit_code(
         "index": tmp_path / "i.sqlite",
         "patient_data": None,
         "language": "de",
-            "sign": None,
+        "sign": None,
     }
     printed = capsys.readouterr().out
     assert "1 processed, 2 failed" in printed
