@@ -16,6 +16,9 @@ from medvision.reporting.report import (
     Report,
     SeriesRecord,
 )
+from tests.dicom.network.network import dropped_sockets
+
+__all__ = ["dropped_sockets"]
 
 STUDY, SERIES = "1.2.3", "1.2.3.4"
 

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from medvision.dicom.network.inbox import Inbox, Room
-from tests.dicom.network.network import ORTHANC, Certificates, Orthanc, make_certificates, start_orthanc
+from tests.dicom.network.network import (
+    ORTHANC,
+    Certificates,
+    Orthanc,
+    dropped_sockets,
+    make_certificates,
+    start_orthanc,
+)
+
+__all__ = ["dropped_sockets"]
 
 
 @pytest.fixture
