@@ -21,6 +21,7 @@ COMMANDS = (
     "infer",
     "verify",
     "evaluate",
+    "calibrate",
     "check",
     "drift",
     "models",

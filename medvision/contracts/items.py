@@ -134,17 +134,19 @@ def _by_content(path: Path) -> str | None:
 
 
 def _by_columns(path: Path) -> str | None:
-    """The contract with the most columns whose needed ones are all there."""
+    """The contract with the most columns whose needed ones are all there; of several that tell more of them."""
     try:
         there = set(next(read_chunks(path)).columns)
     except ContractError:
         return None
+    contracts = {name: load_contract(name).columns for name in contract_names()}
     needed = {
-        name: {column.name for column in load_contract(name).columns if not column.absent_allowed}
-        for name in contract_names()
+        name: {column.name for column in columns if not column.absent_allowed}
+        for name, columns in contracts.items()
     }
+    told = {name: len(there & {column.name for column in columns}) for name, columns in contracts.items()}
     fitting = [name for name, columns in needed.items() if columns and columns <= there]
-    return max(fitting, key=lambda name: len(needed[name]), default=None)
+    return max(fitting, key=lambda name: (len(needed[name]), told[name]), default=None)
 
 
 def _by_keys(path: Path) -> str | None:

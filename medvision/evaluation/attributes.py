@@ -61,7 +61,9 @@ def read_attributes(paths: Sequence[Path], index: Mapping[str, int], nodules: Le
         _by_scan(patients, of_nodules.pop(PATIENT), nodules.scan)
     if PATIENT in of_scans:
         _by_scan(patients, of_scans.pop(PATIENT), np.arange(len(index)))
-    return Attributes(_kinds(of_nodules), _kinds(of_scans), _patient_index(patients))
+    return Attributes(
+        _kinds(of_nodules), _kinds(of_scans), tuple(map(str, patients)) if any(patients) else ()
+    )
 
 
 def _read(path: Path) -> tuple[Rows, Rows]:
@@ -178,11 +180,3 @@ def _number(cell: str) -> float:
 def _by_scan(patients: Labels, cells: Labels, scan: NDArray[np.int64]) -> None:
     for place, cell in zip(scan, cells, strict=True):
         patients[place] = patients[place] or cell
-
-
-def _patient_index(patients: Labels) -> NDArray[np.int64] | None:
-    """Index of each scan's patient; a scan of nobody known is a patient."""
-    if not any(patients):
-        return None
-    names = [cell or f"scan {number}" for number, cell in enumerate(patients)]
-    return np.unique(np.array(names, dtype=str), return_inverse=True)[1]

@@ -1,6 +1,7 @@
-"""Honest probabilities: temperature, beta and isotonic calibration of a binary classifier.
+"""Honest probabilities: temperature, Platt, beta and isotonic calibration of a binary classifier.
 
-Sources: temperature: Guo et al., ICML 2017 (arXiv:1706.04599); beta: Kull, Silva Filho and Flach, AISTATS
+Sources: temperature: Guo et al., ICML 2017 (arXiv:1706.04599); Platt: Platt, Advances in Large Margin
+Classifiers 1999, without his smoothed targets; beta: Kull, Silva Filho and Flach, AISTATS
 2017; isotonic: Zadrozny and Elkan, KDD 2002. Each map rises with the probability, so the order of samples
 (the AUC) stays, up to ties of the isotonic one. Each contains the identity, so on the data of its fit none is
 less likely than what it is given.
@@ -21,14 +22,14 @@ from medvision.errors import DataError
 from medvision.evaluation.classification import checked_binary
 
 Floats = NDArray[np.float64]
-Method = Literal["temperature", "beta", "isotonic"]
+Method = Literal["temperature", "platt", "beta", "isotonic"]
 
 EPSILON = 1e-6
 """No probability is nearer to 0 or 1: one certain error would cost everything."""
 MAX_LOG_TEMPERATURE = 5.0
 """Temperatures from 1/148 to 148; classes that are told apart without an error would want 0."""
 MAX_SLOPE = 100.0
-"""Bound of beta's two slopes, for the same reason."""
+"""Bound of Platt's and beta's slopes, for the same reason."""
 
 
 class Calibration(Protocol):
@@ -47,6 +48,18 @@ class Temperature:
     def apply(self, probabilities: ArrayLike) -> Floats:
         """Recalibrate probabilities of any shape."""
         return _clip(expit(logit(_clip(probabilities)) / self.temperature))
+
+
+@dataclass(frozen=True, slots=True)
+class Platt:
+    """Two numbers: expit(slope · logit p + intercept), slope not negative; corrects the share of positives."""
+
+    slope: float
+    intercept: float
+
+    def apply(self, probabilities: ArrayLike) -> Floats:
+        """Recalibrate probabilities of any shape."""
+        return _clip(expit(self.slope * logit(_clip(probabilities)) + self.intercept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +92,7 @@ def fit_calibration(method: Method, targets: ArrayLike, probabilities: ArrayLike
     """Fit on samples that neither trained the classifier nor will judge the result.
 
     Args:
-        method: "temperature", "beta" or "isotonic".
+        method: "temperature", "platt", "beta" or "isotonic".
         targets: (n,) 0 or 1.
         probabilities: (n,) in [0, 1].
 
@@ -120,19 +133,31 @@ def _fit_temperature(target: Floats, probability: Floats) -> Temperature:
     return min(as_it_is, fitted, key=lambda one: _loss(target, one.apply(probability)))
 
 
+def _fit_platt(target: Floats, probability: Floats) -> Platt:
+    p = _clip(probability)
+    found = _regress(np.stack([logit(p), np.ones_like(p)], axis=1), target, np.array([1.0, 0.0]))
+    fitted, as_it_is = Platt(*found), Platt(1.0, 0.0)
+    return min(as_it_is, fitted, key=lambda one: _loss(target, one.apply(probability)))
+
+
 def _fit_beta(target: Floats, probability: Floats) -> Beta:
     p = _clip(probability)
     features = np.stack([np.log(p), -np.log1p(-p), np.ones_like(p)], axis=1)
+    found = _regress(features, target, np.array([1.0, 1.0, 0.0]))
+    fitted, as_it_is = Beta(*found), Beta(1.0, 1.0, 0.0)
+    return min(as_it_is, fitted, key=lambda one: _loss(target, one.apply(probability)))
+
+
+def _regress(features: Floats, target: Floats, start: Floats) -> tuple[float, ...]:
+    """Logistic regression whose slopes, all but the last number, are not negative."""
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         score = features @ parameters
         value = float(np.mean(np.logaddexp(0, score) - target * score))
         return value, features.T @ (expit(score) - target) / len(target)
 
-    bounds = [(0, MAX_SLOPE), (0, MAX_SLOPE), (None, None)]
-    found = minimize(loss, np.array([1.0, 1.0, 0.0]), jac=True, bounds=bounds, method="L-BFGS-B")
-    fitted, as_it_is = Beta(*map(float, found.x)), Beta(1.0, 1.0, 0.0)
-    return min(as_it_is, fitted, key=lambda one: _loss(target, one.apply(probability)))
+    bounds = [*[(0, MAX_SLOPE)] * (len(start) - 1), (None, None)]
+    return tuple(map(float, minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x))
 
 
 def _fit_isotonic(target: Floats, probability: Floats) -> Isotonic:
@@ -145,6 +170,14 @@ def _fit_isotonic(target: Floats, probability: Floats) -> Isotonic:
 
 FITS: dict[str, Callable[[Floats, Floats], Calibration]] = {
     "temperature": _fit_temperature,
+    "platt": _fit_platt,
     "beta": _fit_beta,
     "isotonic": _fit_isotonic,
 }
+KINDS: dict[str, Callable[..., Calibration]] = {
+    "temperature": Temperature,
+    "platt": Platt,
+    "beta": Beta,
+    "isotonic": Isotonic,
+}
+"""What each method's numbers make."""

@@ -46,12 +46,20 @@ class Attributes:
     Attributes:
         nodules: name → (nodules,) text of each.
         scans: name → (scans,) text of each.
-        patient: (scans,) index of the patient of each scan; None: each scan is a patient.
+        patients: (scans,) Patient ID of each scan, "" where not known; empty where none is.
     """
 
     nodules: Mapping[str, Labels] = field(default_factory=dict)
     scans: Mapping[str, Labels] = field(default_factory=dict)
-    patient: NDArray[np.int64] | None = None
+    patients: tuple[str, ...] = ()
+
+    @property
+    def patient(self) -> NDArray[np.int64] | None:
+        """(scans,) index of each scan's patient; a scan of nobody known is a patient. None: all are."""
+        if not self.patients:
+            return None
+        names = [name or f"scan {number}" for number, name in enumerate(self.patients)]
+        return np.unique(np.array(names), return_inverse=True)[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,3 +130,15 @@ def _surest(table: Floats, count: int) -> Floats:
 def _scans(uids: NDArray[np.generic], index: Mapping[str, int]) -> NDArray[np.int64]:
     """Scan index of each row; −1 where the Series is not listed."""
     return np.fromiter((index.get(uid, -1) for uid in uids), np.int64, len(uids))
+
+
+def series_of(path: Path, contract: str) -> tuple[str, ...]:
+    """Series of a table of predictions or annotations, in its order.
+
+    Raises:
+        ContractError: the table breaks its contract.
+    """
+    found: dict[str, None] = {}
+    for columns in read_table_chunks(path, contract, limits=False):
+        found.update(dict.fromkeys(columns["seriesuid"]))
+    return tuple(found)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medvision.contracts import check_document
+from medvision.errors import DataError
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,25 @@ def overlap_with_training(
     if found is not None and not found.checked:
         logger.warning("whether model %s has seen these scans cannot be told without its key", found.model)
     return found
+
+
+def refuse_others(predictions: Path, model: Path, version: str) -> None:
+    """Refuse predictions whose `run.json` says that another model made them.
+
+    Args:
+        predictions: the table.
+        model: directory of the model that they are said to be of.
+        version: of that model.
+
+    Raises:
+        DataError: naming both versions.
+    """
+    made_by = _read_run(predictions.with_name(RUN)).get("model")
+    if made_by and made_by["version"] != version:
+        raise DataError(
+            f"{predictions} was made by model {made_by['name']} {made_by['version']}, and {model} is version "
+            f"{version}; run infer with it, or give the other model"
+        )
 
 
 def _by_card(series_uids: Sequence[str], model: Path) -> TrainingOverlap:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from medvision.errors import UsageError
+from medvision.evaluation.intervals import wilson
 from medvision.models.card import DetectorCard
+from medvision.models.card import OperatingPoint as CardPoint
 from medvision.reporting.report import OperatingPoint
 
 DEFAULT_FP_PER_SCAN = 1.0
 """False positives a scan of the default operating point: the middle of LUNA16's seven."""
-Z = 1.96
-"""Of the normal distribution's central 95 %."""
 
 
 def choose_operating_point(
@@ -20,13 +20,15 @@ def choose_operating_point(
     """Take a threshold as it is, or the model's threshold for a number of false positives a scan.
 
     Between the card's points the threshold is interpolated over the logarithm of the false positives; beyond
-    them the nearest one holds.
+    them the nearest one holds. Where neither is asked for, the point counts that a local calibration chose.
 
     Raises:
         UsageError: the model has no operating points, so a threshold is needed.
     """
     if threshold is not None:
-        return OperatingPoint(threshold=threshold, words="Threshold set by hand.")
+        return _by_hand(card, threshold)
+    if fp_per_scan is None and card.chosen is not None:
+        return _measured(card, card.chosen)
     if not card.operating_points and fp_per_scan is None and card.default_threshold is not None:
         return OperatingPoint(
             threshold=card.default_threshold,
@@ -41,20 +43,42 @@ def choose_operating_point(
         float(np.interp(np.log(wanted), rates, [getattr(point, name) for point in points]))
         for name in ("threshold", "sensitivity")
     ]
-    nodules = card.metrics.get("validation/nodules", 0)
-    lower, upper = sensitivity_limits(found[1], nodules)
-    words = (
-        f"Measured on {card.metrics.get('validation/scans', 0):.0f} validation scans "
-        f"with {nodules:.0f} nodules."
+    return _measured(card, CardPoint(fp_per_scan=wanted, threshold=found[0], sensitivity=found[1]))
+
+
+def _by_hand(card: DetectorCard, threshold: float) -> OperatingPoint:
+    """What the card's points tell of a threshold between them; of one beyond them nobody knows."""
+    points = sorted(card.operating_points, key=lambda point: point.threshold)
+    if not points or not points[0].threshold <= threshold <= points[-1].threshold:
+        return OperatingPoint(threshold=threshold, words="Threshold set by hand.")
+    limits = [point.threshold for point in points]
+    rate = float(np.exp(np.interp(threshold, limits, np.log([point.fp_per_scan for point in points]))))
+    sensitivity = float(np.interp(threshold, limits, [point.sensitivity for point in points]))
+    return _measured(
+        card, CardPoint(fp_per_scan=round(rate, 4), threshold=threshold, sensitivity=sensitivity)
     )
+
+
+def _measured(card: DetectorCard, point: CardPoint) -> OperatingPoint:
+    scans, nodules, words = _basis(card)
+    lower, upper = sensitivity_limits(point.sensitivity, nodules)
     return OperatingPoint(
-        threshold=found[0],
-        fp_per_scan=wanted,
-        sensitivity=found[1],
+        threshold=point.threshold,
+        fp_per_scan=point.fp_per_scan,
+        sensitivity=point.sensitivity,
         sensitivity_lower=lower,
         sensitivity_upper=upper,
-        words=words,
+        words=words.format(scans=scans, nodules=nodules),
     )
+
+
+def _basis(card: DetectorCard) -> tuple[float, float, str]:
+    """On how many scans and nodules the card's points rest, and how to say so."""
+    local = card.local_calibration
+    if local is not None:
+        return local.scans, local.nodules, "Measured on {scans:.0f} local scans with {nodules:.0f} nodules."
+    scans, nodules = (card.metrics.get(f"validation/{name}", 0) for name in ("scans", "nodules"))
+    return scans, nodules, "Measured on {scans:.0f} validation scans with {nodules:.0f} nodules."
 
 
 def sensitivity_limits(sensitivity: float, nodules: float) -> tuple[float | None, float | None]:
@@ -64,7 +88,5 @@ def sensitivity_limits(sensitivity: float, nodules: float) -> tuple[float | None
     """
     if nodules <= 0:
         return None, None
-    middle = (sensitivity + Z**2 / (2 * nodules)) / (1 + Z**2 / nodules)
-    spread = sensitivity * (1 - sensitivity) / nodules + Z**2 / (4 * nodules**2)
-    half = Z * float(np.sqrt(spread)) / (1 + Z**2 / nodules)
-    return round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4)
+    lower, upper = wilson(sensitivity, nodules)
+    return round(lower, 4), round(upper, 4)

@@ -17,6 +17,7 @@ from medvision.errors import UsageError
 from medvision.findings import Candidate, Point
 from medvision.inference.fusion import fuse
 from medvision.inference.proposals import lung_box, propose
+from medvision.inference.recalibrated import recalibrated
 from medvision.models.classifier import MALIGNANCY, NODULE
 from medvision.models.detector import load_detector
 from medvision.models.directory import Fusion
@@ -86,13 +87,13 @@ class Predictor:
         clock.append(time.perf_counter())
         proposed, heat = propose(self.network.proposals, box, self.card.candidates, self.device)
         clock.append(time.perf_counter())
-        candidates = self._second_look(scan.volume, proposed)
+        candidates = recalibrated(self._second_look(scan.volume, proposed), self.card)
         clock.append(time.perf_counter())
         stages = ("lungs", "proposals", "second_look")
         seconds = {
             stage: later - earlier for stage, earlier, later in zip(stages, clock, clock[1:], strict=False)
         }
-        return Detection(tuple(candidates), box.lungs, heat, seconds)
+        return Detection(candidates, box.lungs, heat, seconds)
 
     def explain(self, scan: Scan, centers_lps_mm: Sequence[Point]) -> list[Explanation]:
         """Where the second look finds its evidence for a nodule at each centre, LPS mm."""

@@ -13,6 +13,7 @@ from medvision.config.base import describe_problems
 from medvision.config.detection import CandidateConfig, ProposalConfig
 from medvision.config.second_look import SecondLookConfig
 from medvision.errors import ModelError
+from medvision.models.card_calibration import CardCalibration
 
 CARD = "model.yaml"
 SCHEMA_VERSION = "1.0"
@@ -86,12 +87,58 @@ class Card(_Section):
     weights_sha256: str = ""
 
 
+class Measured(_Section):
+    """A figure and its 95 % interval, patients drawn with replacement."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+class LocalCalibration(_Section):
+    """How honest probabilities were on the scans of a place, as they came and recalibrated.
+
+    Attributes:
+        method: of the last recalibration; None where none was better than leaving them as they came.
+        scans: labelled scans.
+        patients: whose they are.
+        nodules: in them.
+        candidates: that were compared with the nodules.
+        before: `ece`, `brier` and `log_loss` of the probabilities as they came.
+        after: the same, each patient recalibrated by what the others taught.
+        predictions_sha256: of the table of predictions.
+        annotations_sha256: of the table of nodules.
+    """
+
+    method: str | None
+    scans: int
+    patients: int
+    nodules: int
+    candidates: int
+    before: Mapping[str, Measured]
+    after: Mapping[str, Measured]
+    predictions_sha256: str
+    annotations_sha256: str
+
+
 class DetectorCard(Card):
-    """What `model.yaml` says of any detector."""
+    """What `model.yaml` says of any detector.
+
+    Attributes:
+        operating_points: thresholds on recalibrated probabilities.
+        training: what it has learnt from.
+        default_threshold: where there are no operating points.
+        calibrations: maps of the probability, one after another.
+        local_calibration: where and how well they were fitted, the last time.
+        chosen: the operating point where none is asked for.
+    """
 
     operating_points: tuple[OperatingPoint, ...]
     training: TrainingRecord
     default_threshold: float | None = None
+    calibrations: tuple[CardCalibration, ...] = ()
+    local_calibration: LocalCalibration | None = None
+    chosen: OperatingPoint | None = None
 
 
 class ModelCard(DetectorCard):

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from medvision.config.base import Settings
 from medvision.config.classification import PatchModelConfig
-from medvision.evaluation.calibration import Beta, Calibration, Isotonic, Temperature
 from medvision.evaluation.conformal import Conformal
 from medvision.models.card import SeenRecord
+from medvision.models.card_calibration import CardCalibration
 from medvision.models.directory import Card, fill_network, load_card
 from medvision.models.patch_classifier import CropVox, PatchClassifier
 from medvision.models.patch_ensemble import PatchEnsemble
@@ -28,13 +28,6 @@ class LearntFrom(SeenRecord):
     label: str
     config_sha256: str
     run_id: str | None = None
-
-
-class CardCalibration(Settings):
-    """What probabilities are recalibrated by (`medvision.evaluation.calibration`)."""
-
-    method: Literal["temperature", "beta", "isotonic"]
-    numbers: dict[str, float | tuple[float, ...]]
 
 
 class CardConformal(Settings):
@@ -61,9 +54,7 @@ class ClassifierCard(Card):
         """Probabilities of the network as its training patients made them honest."""
         if self.calibration is None:
             return np.asarray(probabilities, np.float64)
-        kinds = {"temperature": Temperature, "beta": Beta, "isotonic": Isotonic}
-        calibration: Calibration = kinds[self.calibration.method](**self.calibration.numbers)
-        return calibration.apply(probabilities)
+        return self.calibration.apply(probabilities)
 
     def sets(self, probabilities: ArrayLike) -> NDArray[np.bool_]:
         """(N,) recalibrated probabilities → (N, 2) whether negative and positive are in the set of each."""

@@ -93,7 +93,7 @@ def test_upside_down_scores_become_the_base_rate():
 @pytest.mark.parametrize(
     ("method", "targets", "probabilities", "words"),
     [
-        ("platt", [0, 1], [0.1, 0.9], "choose from temperature, beta, isotonic"),
+        ("spline", [0, 1], [0.1, 0.9], "choose from temperature, platt, beta, isotonic"),
         ("beta", [1, 1], [0.1, 0.9], "both classes"),
         ("isotonic", [0, 1], [0.1, np.nan], "NaN"),
         ("temperature", [0, 1, 1], [0.1, 0.2], "one of each"),

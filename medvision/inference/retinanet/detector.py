@@ -16,6 +16,7 @@ from medvision.findings import Candidate, Point
 from medvision.geometry import Affine, spacing_mm, voxel_to_lps
 from medvision.inference.lung_places import near_lungs
 from medvision.inference.predictor import Detection, choose_device
+from medvision.inference.recalibrated import recalibrated
 from medvision.inference.retinanet.maps import Engine
 from medvision.models.precision import inference_dtype
 from medvision.models.retinanet.boxes import Boxes, select
@@ -62,7 +63,8 @@ class RetinaNetPredictor:
         clock.append(time.perf_counter())
         stages = ("lungs", "resampling", "proposals")
         seconds = {name: b - a for name, a, b in zip(stages, clock, clock[1:], strict=False)}
-        return Detection(candidates(boxes, where, grid.affine), lungs, heat_map(maps, grid), seconds)
+        found = recalibrated(candidates(boxes, where, grid.affine), self.card)
+        return Detection(found, lungs, heat_map(maps, grid), seconds)
 
     def explain(self, scan: Scan, centers_lps_mm: Sequence[Point]) -> list[Explanation]:  # noqa: ARG002
         """Nothing: there is no second look to ask."""

@@ -256,6 +256,7 @@ CHOICES = (
 OPERATING_POINTS = (
     "Threshold set by hand.",
     "Measured on %(scans)s validation scans with %(nodules)s nodules.",
+    "Measured on %(scans)s local scans with %(nodules)s nodules.",
 )
 """`inference.operating_point`."""
 
