@@ -125,13 +125,15 @@ def _openvino() -> Any:  # noqa: ANN401  a module
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporters warn of torchvision's absence and of shared weights."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
+    """The exporters warn of torchvision's absence, shared weights and constants that they do not fold."""
+    logs = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        log.setLevel(level)
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
