@@ -1,4 +1,4 @@
-"""`medvision models`: what can be used, its card, fetch weights, export."""
+"""`medvision models`: what can be used, its card, fetch weights, export, promote."""
 
 from __future__ import annotations
 
@@ -19,9 +19,26 @@ BUNDLE: Literal["monai-bundle"] = "monai-bundle"
 
 _WHERE = {"installed": "installed", "folder": "in the folder of weights", "absent": "not here"}
 
+_MARGINS = ("sensitivity", "false_positives", "calibration", "time")
+
+
+def _split_margins(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, float]:
+    margins = {}
+    for text in texts:
+        name, _equals, value = text.partition("=")
+        if name not in _MARGINS:
+            raise click.BadParameter(f"{text!r}: choose from {', '.join(_MARGINS)}")
+        try:
+            margins[name] = float(value)
+        except ValueError:
+            raise click.BadParameter(f"{text!r}: give a number, such as {name}=0.05") from None
+        if not 0 <= margins[name] < float("inf"):
+            raise click.BadParameter(f"{text!r}: a margin is a number from 0 on")
+    return margins
+
 
 @click.group(
-    short_help="List, show, pull and export models and weights.",
+    short_help="List, show, pull, export and promote models.",
     epilog=options.example("medvision models list"),
 )
 @options.verbosity
@@ -157,3 +174,86 @@ def export(model: str, out: Path, *, form: Format | Literal["monai-bundle"], as_
         for part in record.parts
     ]
     show({"out": out, **record.model_dump(mode="json")}, lines, as_json=as_json)
+
+
+@models.command(
+    "promote",
+    short_help="Put a challenger into use, if it is no worse.",
+    epilog=options.example("medvision models promote medvision-detector --cohort frozen/store"),
+)
+@click.argument("name", metavar="NAME")
+@click.option(
+    "--cohort",
+    required=True,
+    type=options.EXISTING,
+    metavar="STORE",
+    help="Labelled scans that neither model has learnt from; the same each time.",
+)
+@click.option(
+    "--annotations",
+    type=options.EXISTING_FILE,
+    metavar="A.csv",
+    help="The true nodules.  [default: annotations.csv of STORE]",
+)
+@click.option(
+    "--challenger",
+    default="challenger",
+    show_default=True,
+    metavar="ALIAS",
+    help="Alias of the version that wants to be in use.",
+)
+@click.option(
+    "--margin",
+    "margins",
+    multiple=True,
+    callback=_split_margins,
+    metavar="NAME=VALUE",
+    help="How much worse it may be: sensitivity (default 0.05), false_positives a scan (0.25), calibration "
+    "(0.05), time as a fraction (0.25); can be repeated.",
+)
+@click.option(
+    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]", help="Where the models run."
+)
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(min=100),
+    default=2000,
+    show_default=True,
+    metavar="N",
+    help="Cohorts of patients to draw.",
+)
+@options.seed
+@options.common
+def promote(  # noqa: PLR0913  one argument an option
+    name: str,
+    cohort: Path,
+    annotations: Path | None,
+    challenger: str,
+    margins: dict[str, float],
+    device: str,
+    bootstrap: int,
+    seed: int,
+    *,
+    as_json: bool,
+) -> int:
+    """Compare the challenger of the registered model NAME with its champion, on the same scans.
+
+    Where sensitivity, false positives, calibration and time are worse by no more than a margin, chance
+    included (95 %, drawing patients), the challenger becomes the champion; else it is refused: exit 3.
+    """
+    from medvision.cli.promotion_words import promotion_lines
+    from medvision.evaluation.promotion import Margins
+    from medvision.tracking.promotion import promote as promote_model
+
+    result = promote_model(
+        name,
+        cohort,
+        annotations=annotations,
+        challenger=challenger,
+        margins=Margins(**margins),
+        device=device,
+        bootstrap=bootstrap,
+        seed=seed,
+    )
+    show({**asdict(result), "exit_code": result.exit_code}, promotion_lines(result), as_json=as_json)
+    return result.exit_code

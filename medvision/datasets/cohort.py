@@ -37,13 +37,14 @@ DICOM = "dicom"
 DATALIST = ".json"
 
 
-def open_cohort(folder: Path) -> tuple[LabelledSeries, ...]:
+def open_cohort(folder: Path, annotations: Path | None = None) -> tuple[LabelledSeries, ...]:
     """Find the scans of a labelled cohort; none is decoded yet.
 
     Args:
         folder: made by `medvision simulate`; or a STORE, DICOM or LUNA16's files with `annotations.csv`
             (and `annotations_excluded.csv`); or LIDC-IDRI's scans with the readers' XML; or a MONAI datalist
             (`.json`). Where there is a `seriesuids.csv`, only its Series count.
+        annotations: table of the nodules, instead of the folder's own; not for a datalist.
 
     Returns:
         One a Series, with or without nodules, in the order of their UIDs.
@@ -57,7 +58,7 @@ def open_cohort(folder: Path) -> tuple[LabelledSeries, ...]:
         return tuple(sorted(read_datalist(folder).series(), key=lambda item: item.series_instance_uid))
     if not folder.is_dir():
         raise DataError(f"cohort {folder} is neither a folder nor a datalist ({DATALIST})")
-    series = _listed(_series(folder), find_table(folder, SERIES_LIST))
+    series = _listed(_series(folder, annotations), find_table(folder, SERIES_LIST))
     if not series:
         raise NothingToDoError(
             f"{folder}: no CT series to learn from or test on; -v says why each was left out"
@@ -65,8 +66,8 @@ def open_cohort(folder: Path) -> tuple[LabelledSeries, ...]:
     return tuple(sorted(series, key=lambda item: item.series_instance_uid))
 
 
-def _series(folder: Path) -> tuple[LabelledSeries, ...]:
-    if table := find_table(folder, ANNOTATIONS):
+def _series(folder: Path, annotations: Path | None) -> tuple[LabelledSeries, ...]:
+    if table := annotations or find_table(folder, ANNOTATIONS):
         return _of_table(folder, table)
     readings = read_readings(folder)
     if readings.by_series:
