@@ -48,6 +48,7 @@ def write_case(  # noqa: PLR0913  what a report is made of
     *,
     explanations: Sequence[Explanation] = (),
     masks: Sequence[NoduleMask] = (),
+    prior_scan: Scan | None = None,
     language_code: LanguageCode = "en",
     header: Dataset | None = None,
 ) -> None:
@@ -64,6 +65,7 @@ def write_case(  # noqa: PLR0913  what a report is made of
         formats: of `FORMATS`.
         explanations: one a finding, in the report's order, or none at all.
         masks: where each finding lies, in the report's order, or none at all.
+        prior_scan: the earlier examination that the report speaks of, shown beside; None without one.
         language_code: of the page.
         header: of a source image, for DICOM results; None for a scan from a STORE.
 
@@ -77,7 +79,14 @@ def write_case(  # noqa: PLR0913  what a report is made of
         write_text(folder / "findings.csv", findings_csv(report))
     if "html" in formats:
         page = report_page(
-            report, scan, lungs, heat_map, explanations, masks=masks, language_code=language_code
+            report,
+            scan,
+            lungs,
+            heat_map,
+            explanations,
+            masks=masks,
+            prior_scan=prior_scan,
+            language_code=language_code,
         )
         write_text(folder / "report.html", page)
         write_thumbnail(folder, report, scan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -89,12 +89,14 @@ class Card:
         images: its key images, the first one axial in the lung window.
         slices: to be scrolled in place of the first one; None where there are none.
         slice_outlines: one path a slice.
+        earlier: the same place in an earlier examination, as the first image; None without one.
     """
 
     finding: FindingRecord
     images: tuple[KeyImage, ...]
     slices: Slices | None
     slice_outlines: tuple[str, ...]
+    earlier: KeyImage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ def draw_card(
     finding: FindingRecord,
     explanation: Explanation | None = None,
     mask: NoduleMask | None = None,
+    prior_scan: Scan | None = None,
 ) -> Card:
     """All pictures of one finding."""
     side_mm = _side_mm(finding)
@@ -132,7 +135,18 @@ def draw_card(
     paths: tuple[str, ...] = ()
     if slices is not None and mask is not None:
         paths = outlines(mask, slices.planes, IMAGE_PX)[slices.first : slices.first + slices.count]
-    return Card(finding, key_images(scan, finding, explanation, mask), slices, paths)
+    images = key_images(scan, finding, explanation, mask)
+    return Card(finding, images, slices, paths, _earlier(prior_scan, finding, images[0]))
+
+
+def _earlier(prior_scan: Scan | None, finding: FindingRecord, now: KeyImage) -> KeyImage | None:
+    """Drawn as it is now: the same plane, window and scale."""
+    prior = finding.prior
+    if prior_scan is None or prior is None or prior.center_lps_mm is None:
+        return None
+    plane, window = VIEWS[0]
+    image = plane_image(prior_scan.volume, plane, prior.center_lps_mm, _side_mm(finding), IMAGE_PX, window)
+    return replace(now, uri=data_uri(image), outline="", evidence=None)
 
 
 def _side_mm(finding: FindingRecord) -> float:

@@ -39,6 +39,7 @@ def report_page(
     explanations: Sequence[Explanation] = (),
     *,
     masks: Sequence[NoduleMask] = (),
+    prior_scan: Scan | None = None,
     language_code: LanguageCode = "en",
 ) -> str:
     """The page of one case, the most urgent finding first.
@@ -50,13 +51,14 @@ def report_page(
         heat_map: laid over the overview.
         explanations: one a finding, in the report's order, or none at all.
         masks: where each finding lies, likewise.
+        prior_scan: the earlier examination, shown beside; None without one.
         language_code: of `languages.LANGUAGES`.
 
     Raises:
         ConfigError: there is no such language.
     """
     drawn = {
-        finding.finding_id: draw_card(scan, finding, explanation, mask)
+        finding.finding_id: draw_card(scan, finding, explanation, mask, prior_scan)
         for finding, explanation, mask in zip_longest(report.findings, explanations, masks)
     }
     findings = by_urgency(report.findings)

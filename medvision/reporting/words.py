@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from medvision.findings import Density
 from medvision.reporting.context_records import CancerRiskRecord, GuidelineRecord
 from medvision.reporting.languages.catalogue import JOINT, THIN, Language, language, mark
+from medvision.reporting.prior_records import FindingPriorRecord, PriorRecord, Status, VanishedRecord
 from medvision.reporting.report import CheckRecord, FindingRecord, OperatingPoint, Report, SeriesRecord
 from medvision.volumes import Verdict
 
@@ -52,6 +53,13 @@ ATTACHMENT = {
     "pleural": mark("touches the pleura"),
     "vascular": mark("touches a vessel"),
     "fissural": mark("touches a fissure"),
+}
+CHANGE: dict[Status, str] = {
+    "new": mark("new"),
+    "growing": mark("growing"),
+    "stable": mark("stable"),
+    "shrinking": mark("shrinking"),
+    "unclear": mark("change not clear"),
 }
 LIKELIHOOD: tuple[tuple[float, str], ...] = (
     (0.9, mark("very likely a nodule")),
@@ -216,7 +224,69 @@ class Words:
 
     def facts(self, finding: FindingRecord) -> list[Fact]:
         """What was measured; sizes only roughly where the measurement is not to be trusted."""
-        return [*self._sizes(finding), *self._tissue(finding), *self._rest(finding)]
+        return [
+            *self._sizes(finding),
+            *self._growth(finding.prior),
+            *self._tissue(finding),
+            *self._rest(finding),
+        ]
+
+    def _growth(self, prior: FindingPriorRecord | None) -> list[Fact]:
+        """How it has changed since the earlier examination."""
+        if prior is None:
+            return []
+        facts = [Fact(self.text("Since the earlier examination"), self.change(prior), self._limits(prior))]
+        if prior.volume_mm3 is not None:
+            facts.append(Fact(self.text("Volume then"), self.volume(prior.volume_mm3)))
+        if prior.doubling_time_days is not None:
+            days = self.text("%(number)s days", number=self.language.number(prior.doubling_time_days))
+            facts.append(Fact(self.text("Doubling time"), days, self._doubling_limits(prior)))
+        return facts
+
+    def change(self, prior: FindingPriorRecord | None) -> str:
+        """Status and growth of the volume, such as "growing, +36 %"; a dash without a comparison."""
+        if prior is None:
+            return DASH
+        status = self.text(CHANGE[prior.status])
+        if prior.growth_percent is None:
+            return status
+        return self.language.comma.join((status, f"{self._signed(prior.growth_percent)}{self._percent_sign}"))
+
+    def _signed(self, value: float) -> str:
+        return f"{'+' if round(value) > 0 else ''}{self.language.number(value)}"
+
+    def _limits(self, prior: FindingPriorRecord) -> str:
+        low, high = prior.growth_lower_percent, prior.growth_upper_percent
+        if low is None or high is None:
+            return ""
+        upper = f"{self._signed(high)}{self._percent_sign}"
+        return self.text("95%% limits %(low)s to %(high)s", low=self._signed(low), high=upper)
+
+    def _doubling_limits(self, prior: FindingPriorRecord) -> str:
+        low, high = prior.doubling_time_lower_days, prior.doubling_time_upper_days
+        if low is None:
+            return ""
+        if high is None:
+            return self.text("95%% limit: at least %(low)s", low=self.language.number(low))
+        low_, high_ = self.language.number(low), self.language.number(high)
+        return self.text("95%% limits %(low)s to %(high)s", low=low_, high=high_)
+
+    def compared(self, prior: PriorRecord) -> str:
+        """With what it was compared: days, no date."""
+        if prior.days_between is None:
+            return self.text("Compared with an earlier examination.")
+        return self.language.plural(
+            "Compared with an examination %(number)s day earlier.",
+            "Compared with an examination %(number)s days earlier.",
+            prior.days_between,
+        )
+
+    def vanished(self, record: VanishedRecord) -> str:
+        """How large a finding was that is not found any more."""
+        if record.mean_diameter_mm is None:
+            return self.text("not measured then")
+        size = self.millimetres(record.mean_diameter_mm)
+        return self.text("mean diameter then %(size)s", size=size)
 
     def _sizes(self, finding: FindingRecord) -> list[Fact]:
         if not finding.reliable:

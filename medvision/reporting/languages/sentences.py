@@ -26,8 +26,8 @@ MEASUREMENT = (
     "on %(number)s slice only",
     "on %(number)s slices only",
     "border to the chest wall or vessels is a guess",
-    "may hold a piece of a vessel",
     "too small for its blurred border to be measured well",
+    "may hold a piece of a vessel",
 )
 """`measurement.nodule`: why a measurement is not to be trusted."""
 
@@ -334,6 +334,7 @@ REASONS = (
     "its border looks spiculated, which may make it category 4X",
     "by its volume of %(volume)s mm³ it would be category %(category)s",
     "within the limits of the measurement %(low)s to %(high)s",
+    "by its volume of %(volume)s mm³: %(row)s",
     "several findings are reported",
     "the most suspicious nodule guides what is done",
     "if it is a typical perifissural or juxtapleural lymph node, no follow-up is suggested",
