@@ -1,4 +1,4 @@
-"""Patch classification on real nodules: ImageNet beside random weights and radiomics, few labels.
+"""Patch classification on real nodules: ImageNet beside random weights and radiomics.
 
 Needs the nodules of MEDVISION_TEST_DATA. Five folds by patient, dealt by five seeds; every choice of the
 probe is made inside the training folds. Intervals: 1,000 cohorts of patients drawn with replacement.
@@ -26,7 +26,6 @@ from benchmarks.nodules import (
     mean_auc,
     radiomics,
     spread,
-    subset_of_labels,
 )
 from medvision.config.classification import JudgementConfig
 from medvision.datasets.patches import PatchSet
@@ -37,7 +36,6 @@ from medvision.evaluation.conformal import evaluate_sets
 SQUEEZENET = NODULES.parent / "weights" / "squeezenet1_0_imagenet_torchvision_rgb.pth"
 MALIGNANT = Task("malignancy", ">=4", "<=2")
 OTHERS = (Task("texture", "==5", "<=4"), Task("texture", ">=4", "<=2"), Task("spiculation", ">=3", "<=2"))
-LABELS = (10, 20, 40)
 METHODS = ("platt", "temperature", "beta", "isotonic")
 
 
@@ -51,7 +49,6 @@ def main() -> None:
     _weights(seeds, networks)
     _honesty(seeds)
     _other_labels(seeds)
-    _few_labels(seeds, networks)
 
 
 def _weights(seeds: range, networks: int) -> None:
@@ -121,23 +118,6 @@ def _other_labels(seeds: range) -> None:
 def _mean_words(found: PatchSet, encoded: Encoded, seeds: range) -> str:
     aucs = [mean_auc(found, [judge(encoded, deal(found, seed)).probability]) for seed in seeds]
     return f"{np.mean(aucs):.3f} ({spread(aucs)})"
-
-
-def _few_labels(seeds: range, networks: int) -> None:
-    found, patches = load(MALIGNANT)
-    imagenet = [encode(Recipe("efficientnet_lite0", "imagenet"), found, patches)[0]]
-    random = [
-        encode(Recipe("efficientnet_lite0", "random"), found, patches, seed)[0] for seed in range(networks)
-    ]
-    three = [radiomics(found)[0]]
-    print("\n| labels to learn from | ImageNet | random | radiomics |")
-    print("| --- | --- | --- | --- |")
-    for count in (*LABELS, None):
-        words = []
-        for group in (imagenet, random, three):
-            aucs = [subset_of_labels(found, samples, seed, count) for seed in seeds for samples in group]
-            words.append(f"{np.mean(aucs):.3f} ({spread(aucs)})")
-        print(f"| {count or 'four folds, about 49'} | {' | '.join(words)} |", flush=True)
 
 
 if __name__ == "__main__":

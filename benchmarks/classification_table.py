@@ -1,8 +1,9 @@
 """Backbones × dimensions × what learns × initial weights, on the real nodules, a line as soon as it is known.
 
 Frozen encoders are judged over five fold seeds; fine-tuning, with settings cut to fit two cores, over one, so
-that one cell alone says little. Seconds are processor seconds for looks, training and judging. Each line is appended to a CSV, which a later run goes on from; its folder
-is MEDVISION_BENCH_TABLE, or `medvision-classification-table` among the temporary files.
+that one cell alone says little. Seconds are processor seconds for looks, training and judging. Each line is
+appended to a CSV, which a later run goes on from; its folder is MEDVISION_BENCH_TABLE, or
+`medvision-classification-table` among the temporary files.
 `--quick` takes one backbone and frozen encoders only.
 """
 

@@ -130,25 +130,47 @@ def difference(
         [judge(encoded, deal(found, seed)).probability for seed in seeds for encoded in group]
         for group in (one, other)
     ]
-    owner = np.unique(found.patients, return_inverse=True)[1]
+    return paired_gap(found.targets, found.patients, judged[0], judged[1])
+
+
+def paired_gap(
+    targets: NDArray[np.int64],
+    patients: Sequence[str],
+    one: Sequence[NDArray[np.float64]],
+    other: Sequence[NDArray[np.float64]],
+) -> tuple[float, float, float]:
+    """Lower bound, mean and upper bound (95 %) of the difference between two groups' mean AUCs.
+
+    Args:
+        targets: (N,) classes.
+        patients: whose each sample is; they are drawn with replacement, the same for both.
+        one: (N,) probabilities of each run.
+        other: the same, to compare with.
+    """
+    owner = np.unique(patients, return_inverse=True)[1]
     members = [np.flatnonzero(owner == number) for number in range(owner.max() + 1)]
     random, gaps = np.random.default_rng(0), []
     while len(gaps) < BOOTSTRAPS:
         drawn = np.concatenate(
             [members[number] for number in random.integers(len(members), size=len(members))]
         )
-        if 0 < found.targets[drawn].sum() < len(drawn):
-            means = [
-                np.mean([auc(found.targets[drawn], probability[drawn]) for probability in group])
-                for group in judged
-            ]
-            gaps.append(means[0] - means[1])
+        if 0 < targets[drawn].sum() < len(drawn):
+            gaps.append(_gap(targets[drawn], [run[drawn] for run in one], [run[drawn] for run in other]))
     low, high = np.percentile(gaps, (2.5, 97.5))
-    return float(low), mean_auc(found, judged[0]) - mean_auc(found, judged[1]), float(high)
+    return float(low), _gap(targets, one, other), float(high)
 
 
-def subset_of_labels(found: PatchSet, samples: LabelledFeatures, seed: int, count: int | None) -> float:
-    """AUC out of fold where only `count` patches of the training folds, with both classes, have labels."""
+def _gap(
+    targets: NDArray[np.int64], one: Sequence[NDArray[np.float64]], other: Sequence[NDArray[np.float64]]
+) -> float:
+    means = [np.mean([auc(targets, run) for run in group]) for group in (one, other)]
+    return float(means[0] - means[1])
+
+
+def subset_of_labels(
+    found: PatchSet, samples: LabelledFeatures, seed: int, count: int | None
+) -> NDArray[np.float64]:
+    """(N,) probabilities out of fold where only `count` patches of the training folds have labels."""
     fold_of, out = deal(found, seed), np.empty(len(found.records))
     random = np.random.default_rng(seed)
     for fold in range(FOLDS):
@@ -156,7 +178,7 @@ def subset_of_labels(found: PatchSet, samples: LabelledFeatures, seed: int, coun
         if count is not None:
             known = stratified(known, found.targets, count, random)
         out[held_out] = fit_on(samples, known).probability(samples.features[0][held_out])
-    return auc(found.targets, out)
+    return out
 
 
 def stratified(
