@@ -171,6 +171,7 @@ def _finding(scan: Scan, rank: int, candidate: Candidate, measured: Measurement)
     index = np.rint(lps_to_voxel(scan.volume.affine, center_mm)).astype(int)
     z, y, x = (int(i) for i in np.clip(index, 0, np.array(scan.volume.spatial_shape) - 1))
     malignancy = candidate.malignancy_probability
+    tracking_id, tracking_uid = tracking(scan.name, candidate.center_lps_mm)
     return FindingRecord(
         finding_id=f"F{rank}",
         center_lps_mm=_rounded(center_mm, 2),
@@ -180,16 +181,17 @@ def _finding(scan: Scan, rank: int, candidate: Candidate, measured: Measurement)
         sop_instance_uid=scan.slices[z].sop_instance_uid,
         slice_number=scan.slices[z].instance_number,
         index_vox=(z, y, x),
-        **tracking(scan.name, candidate.center_lps_mm),
+        tracking_id=tracking_id,
+        tracking_uid=tracking_uid,
         **size_and_place,
     )
 
 
-def tracking(name: str, center_lps_mm: Point) -> dict[str, str]:
+def tracking(name: str, center_lps_mm: Point) -> tuple[str, str]:
     """Tracking ID and UID of a place in a scan: the same at each run, whatever else is found or asked for."""
     place = " ".join(f"{coordinate:.0f}" for coordinate in center_lps_mm)
     uid = derived_uid("nodule", name, place)
-    return {"tracking_id": f"nodule-{int(uid.rpartition('.')[2]) % 16**8:08x}", "tracking_uid": uid}
+    return f"nodule-{int(uid.rpartition('.')[2]) % 16**8:08x}", uid
 
 
 def _rounded(values: tuple[float, float, float], digits: int) -> tuple[float, float, float]:

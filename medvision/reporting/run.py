@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import AwareDatetime, Field
 
 from medvision.files import write_text
-from medvision.reporting.report import ModelRecord, OperatingPoint, Record, Sha256
+from medvision.reporting.record import Record
+from medvision.reporting.report import ModelRecord, OperatingPoint, Sha256
 
 
 class SeenInTraining(Record):
