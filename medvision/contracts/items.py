@@ -134,7 +134,7 @@ def _by_content(path: Path) -> str | None:
 
 
 def _by_columns(path: Path) -> str | None:
-    """The contract with the most columns whose needed ones are all there; of several that tell more of them."""
+    """The contract with the most columns whose needed ones are all there; of two the one that knows more."""
     try:
         there = set(next(read_chunks(path)).columns)
     except ContractError:

@@ -97,7 +97,7 @@ def _read_truth(path: Path) -> tuple[Rows, Rows]:
     check_document(document, "truth", str(path))
     patients = document["patients"]
     nodules = [
-        {"seriesuid": nodule["series_instance_uid"]}
+        {"seriesuid": nodule.get("series_instance_uid", patient["series_instance_uid"])}
         | dict(zip(COORDINATES, map(str, nodule["center_lps_mm"]), strict=True))
         | {key: str(nodule.get(key) or "") for key in NODULE_KEYS}
         for patient in patients

@@ -109,14 +109,12 @@ def look_beyond(  # noqa: PLR0913  options of one look
         bootstrap: cohorts to draw for JAFROC's interval.
         seed: of the drawing.
     """
-    merits = [
-        jafroc(matching, n_scans, all_scans=every, bootstrap=bootstrap, seed=seed) for every in (False, True)
-    ]
     return Beyond(
         _points(curve, points, band),
         scan_level(matching, n_scans, rates),
         stratify(matching, nodules, n_scans, rates, known or Attributes()),
-        *merits,
+        jafroc(matching, n_scans, bootstrap=bootstrap, seed=seed),
+        jafroc(matching, n_scans, all_scans=True, bootstrap=bootstrap, seed=seed),
     )
 
 

@@ -52,7 +52,7 @@ class Temperature:
 
 @dataclass(frozen=True, slots=True)
 class Platt:
-    """Two numbers: expit(slope · logit p + intercept), slope not negative; corrects the share of positives."""
+    """Two numbers: expit(slope · logit p + intercept), the slope not negative; corrects the prevalence."""
 
     slope: float
     intercept: float

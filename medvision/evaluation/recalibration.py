@@ -105,7 +105,8 @@ def _refuse_too_few(labelled: Labelled) -> None:
     if min(nodules, false) < FEWEST_NODULES or patients < FEWEST_PATIENTS:
         raise DataError(
             f"too few to recalibrate on: {nodules} nodules found, {false} false marks, {patients} patients "
-            f"with either; needed are {FEWEST_NODULES}, {FEWEST_NODULES} and {FEWEST_PATIENTS}: label more scans"
+            f"with either; needed are {FEWEST_NODULES}, {FEWEST_NODULES} and {FEWEST_PATIENTS}: "
+            "label more scans"
         )
 
 

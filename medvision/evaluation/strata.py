@@ -165,9 +165,11 @@ class _Count:
     ) -> Stratum:
         hit = self.matching.nodule_probability[chosen] >= threshold
         n = len(hit)
+        found = int(hit.sum())
+        if not n:
+            return Stratum(by, value, scans, n, rate, threshold, found, None, None, None, false)
         lower, upper = clustered_limits(hit, self.patient[self.matching.nodule_scan[chosen]])
-        share = (float(hit.mean()), lower, upper) if n else (None, None, None)
-        return Stratum(by, value, scans, n, rate, threshold, int(hit.sum()), *share, false)
+        return Stratum(by, value, scans, n, rate, threshold, found, found / n, lower, upper, false)
 
 
 def _values(labels: Labels) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,20 +17,20 @@ from medvision.config.base import config_sha256
 from medvision.config.classification import ClassifyPatchesConfig
 from medvision.datasets.patches import PatchSet, read_patches
 from medvision.files import make_folder
-from medvision.models.classifier_card import CardCalibration, CardConformal, ClassifierCard, LearntFrom
+from medvision.models.card_calibration import CardCalibration
+from medvision.models.classifier_card import CardConformal, ClassifierCard, LearntFrom
 from medvision.models.directory import save_model
 from medvision.models.leakage import hash_all, key_id, read_key
 from medvision.models.patch_classifier import PatchClassifier
 from medvision.models.patch_ensemble import PatchEnsemble
 from medvision.models.published import licence_of
 from medvision.tracking import Run, start_run
+from medvision.training.choice import Candidate, choose_out_of_fold, each_choice, fit_best
 from medvision.training.classification_record import OutOfFold, judge, write_record
 from medvision.training.cross_validation import (
     JudgedOutOfFold,
     LabelledFeatures,
-    fit_on,
     judge_on,
-    probe_out_of_fold,
 )
 from medvision.training.finetuning.contrastive import pretrain
 from medvision.training.finetuning.network import EncodedClassifier
@@ -41,6 +42,7 @@ from medvision.training.patch_looks import OFF_CENTRE_VOX, Look, look_at
 from medvision.training.patch_samples import look_to_learn
 from medvision.training.patch_source import PatchSource
 from medvision.training.result import TrainResult
+from medvision.training.run_words import log_folds, log_patches, run_name, run_tags
 
 
 def train(config: ClassifyPatchesConfig) -> TrainResult:
@@ -63,11 +65,11 @@ def train(config: ClassifyPatchesConfig) -> TrainResult:
     cohort = LearningCohort.of(found, config)
     unlabelled = read_unlabelled(data.unlabelled, found) if data.unlabelled else None
     make_folder(config.output)
-    torch.manual_seed(config.seed)
-    network = PatchClassifier.initialised(config.model, data.crop_vox)
+    networks = [_initialised(one) for one in each_choice(config)]
     settings = config.model_dump(mode="json", exclude={"tracking"})
-    with start_run(config.tracking, name=config.name, params=settings, tags={"task": config.task}) as run:
-        metrics = _train(config, network, cohort, unlabelled, run)
+    with start_run(config.tracking, name=run_name(config), params=settings, tags=run_tags(config)) as run:
+        log_patches(run, config, found)
+        metrics = _train(config, networks, cohort, unlabelled, run)
         run.log_metrics({f"cv/{name}": value for name, value in metrics.items()})
         run.log_model(config.output, "model")
         version = run.register("model", config.tracking.register_as) if config.tracking.register_as else None
@@ -76,21 +78,23 @@ def train(config: ClassifyPatchesConfig) -> TrainResult:
 
 def _train(
     config: ClassifyPatchesConfig,
-    network: PatchClassifier,
+    networks: Sequence[PatchClassifier],
     cohort: LearningCohort,
     unlabelled: PatchSource | None,
     run: Run,
 ) -> dict[str, float]:
     """Judge the recipe, fit it on everything, write it all."""
+    network = networks[0]
     if unlabelled and config.self_supervised.epochs:
         looks = look_at(network, unlabelled, Look(1, 0))[0]
         pretrain(network.encoder, looks, config.self_supervised, config.seed)
     if config.training.train == "frozen":
-        judged, learnt = _probe(config, network, cohort)
+        judged, learnt = _probe(config, networks, cohort)
     else:
         judged, learnt = _fine_tune(config, network, cohort, unlabelled)
     result = OutOfFold(cohort.found, cohort.fold_of, judged)
     metrics = judge(result)
+    log_folds(run, run_name(config), result)
     write_record(config.output, result)
     save_model(config.output, _card(config, cohort.found, metrics, run.run_id, learnt), learnt.network)
     return metrics
@@ -98,26 +102,40 @@ def _train(
 
 @dataclass(frozen=True, slots=True)
 class _Learnt:
-    """What learnt from everything."""
+    """What learnt from everything; `config` names the backbone and the cube that it looks with."""
 
+    config: ClassifyPatchesConfig
     network: PatchClassifier | PatchEnsemble
     members: int
     judgement: Judgement | None
 
 
+def _initialised(config: ClassifyPatchesConfig) -> PatchClassifier:
+    torch.manual_seed(config.seed)
+    return PatchClassifier.initialised(config.model, config.data.crop_vox)
+
+
 def _probe(
-    config: ClassifyPatchesConfig, network: PatchClassifier, cohort: LearningCohort
+    config: ClassifyPatchesConfig, networks: Sequence[PatchClassifier], cohort: LearningCohort
 ) -> tuple[JudgedOutOfFold, _Learnt]:
-    """Judged out of fold; the network gets the head fitted on everything."""
+    """Judged out of fold; the best network gets the head fitted on everything."""
+    choices = zip(each_choice(config), networks, strict=True)
+    candidates = [_candidate(one, network, cohort) for one, network in choices]
+    judged = choose_out_of_fold(candidates, cohort.fold_of)
+    best, probe = fit_best(candidates, np.arange(len(cohort.records)))
+    network = networks[candidates.index(best)]
+    network.set_head(torch.from_numpy(probe.weight).float(), probe.bias)
+    judgement = judge_on(probe, config.training.copies, config.judgement)
+    return judged, _Learnt(best.config, network, 1, judgement)
+
+
+def _candidate(config: ClassifyPatchesConfig, network: PatchClassifier, cohort: LearningCohort) -> Candidate:
     settings, seed = config.training, config.seed
     look = Look(settings.copies, settings.shift_vox, config.augmentation, seed)
     features = look_features(network, cohort.patches, look)
     off_centre = look_features(network, cohort.patches, Look(2, OFF_CENTRE_VOX, seed=seed + 1))[1]
     samples = LabelledFeatures(features, cohort.labels, cohort.targets, cohort.patients)
-    judged = probe_out_of_fold(samples, off_centre, cohort.fold_of, config.judgement)
-    probe = fit_on(samples, np.arange(len(cohort.records)))
-    network.set_head(torch.from_numpy(probe.weight).float(), probe.bias)
-    return judged, _Learnt(network, 1, judge_on(probe, settings.copies, config.judgement))
+    return Candidate(config, samples, off_centre)
 
 
 def _fine_tune(
@@ -133,7 +151,7 @@ def _fine_tune(
         tuned = fine_tune_on(samples, np.arange(len(cohort.records)), config, Path(work))
     members = [_with_weights(network, one) for one in tuned.networks]
     together = PatchEnsemble(members) if len(members) > 1 else members[0]
-    return judged, _Learnt(together.eval(), len(members), tuned.judgement)
+    return judged, _Learnt(config, together.eval(), len(members), tuned.judgement)
 
 
 def _with_weights(network: PatchClassifier, tuned: EncodedClassifier) -> PatchClassifier:
@@ -157,9 +175,9 @@ def _card(
         version=config_sha256(config)[:12],
         task=config.task,
         metrics=metrics,
-        licence=licence_of(config.model.backbone, config.model.weights),
-        model=config.model,
-        crop_vox=config.data.crop_vox,
+        licence=licence_of(learnt.config.model.backbone, config.model.weights),
+        model=learnt.config.model,
+        crop_vox=learnt.config.data.crop_vox,
         adapter_width=config.training.adapter_width if config.training.train == "adapter" else 0,
         members=learnt.members,
         calibration=_card_calibration(config, learnt.judgement),
