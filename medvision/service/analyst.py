@@ -110,7 +110,7 @@ class Analyst:
             BrokeDownError: the process died, or something unforeseen happened.
             StoppedError: it was told to stop.
         """
-        if self._process is None or not self._process.is_alive():
+        if self._pipe is None:
             self.start(stop)
         pipe = self._pipe
         if pipe is None:
@@ -119,6 +119,7 @@ class Analyst:
             pipe.send((study, out, index))
             answer = _receive(pipe, stop)
         except (EOFError, OSError) as error:
+            self.close()
             raise BrokeDownError(_GONE) from error
         if isinstance(answer, Outcome):
             return answer

@@ -1,0 +1,259 @@
+"""The whole service: nothing lost, nothing doubled, whatever is killed, doubled, late or missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pynetdicom import evt
+
+from medvision.config.base import load_config
+from medvision.config.network import DestinationConfig, ListenConfig, PeerConfig
+from medvision.dicom.network.inbox import INCOMING
+from medvision.dicom.network.peers import Peer, PeerError
+from medvision.dicom.network.sender import outgoing, send
+from medvision.errors import OutputError
+from medvision.reporting.report import Report
+from medvision.service.analyst import BrokeDownError, Outcome, StoppedError
+from medvision.service.listening import ListenResult, Service, alone
+from medvision.service.records import Records
+from tests.conftest import ROOT
+from tests.dicom.network.network import LEAK, archive, free_port, objects, wait_until, write
+from tests.service.conftest import put
+
+pytestmark = pytest.mark.filterwarnings(LEAK)
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+STUDY = "1.2.3"
+
+
+class FakeAnalyst:
+    """Writes what an analysis writes, as often as it is asked."""
+
+    def __init__(self, make_report: Callable[..., Report], breaks: int = 0) -> None:
+        self.seen: list[tuple[str, int]] = []
+        self.make_report = make_report
+        self.breaks = breaks
+        self.hold: threading.Event | None = None
+
+    def analyse(self, study: Path, out: Path, index: Path, stop: threading.Event) -> Outcome:
+        self.seen.append((study.name, len(list(study.glob("*/*.dcm")))))
+        if self.hold is not None:
+            while not self.hold.wait(0.02):
+                if stop.is_set():
+                    raise StoppedError
+        if self.breaks:
+            self.breaks -= 1
+            raise BrokeDownError("the process has ended by itself")
+        write(objects("1.5"), put(out.parent, self.make_report()))
+        assert index.parent.is_dir()
+        return Outcome(0, {"processed": 1})
+
+
+@pytest.fixture
+def analyst(make_report: Callable[..., Report]) -> FakeAnalyst:
+    return FakeAnalyst(make_report)
+
+
+@contextmanager
+def running(
+    out: Path, analyst: FakeAnalyst | None, **settings: object
+) -> Iterator[tuple[Peer, list[ListenResult]]]:
+    """A service for the time of a block; what it has done is known after it."""
+    quick = {"port": free_port(), "quiet_seconds": 0.3, "interrupted_seconds": 0.6, "reserve_gib": 0}
+    config = ListenConfig.model_validate(quick | settings)
+    stop = threading.Event()
+    done: list[ListenResult] = []
+    service = Service(config, out, analyst)  # type: ignore[arg-type]  a stand-in
+    thread = threading.Thread(target=lambda: done.append(service.run(stop)))
+    thread.start()
+    peer = Peer(config.ae_title, "127.0.0.1", config.port)
+    try:
+        wait_until(lambda: service._receiver._server is not None)
+        yield peer, done
+    finally:
+        stop.set()
+        thread.join()
+
+
+def send_study(peer: Peer, folder: Path, study: str = STUDY, n: int = 3, **extra: object) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    send(outgoing(write(objects(study, n, **extra), folder)), peer, ae_title="SCANNER")
+
+
+def test_a_study_is_looked_at_once_however_often_it_is_sent(tmp_path: Path, analyst: FakeAnalyst) -> None:
+    with running(tmp_path / "out", analyst) as (peer, done):
+        for _ in range(3):
+            send_study(peer, tmp_path / "files")
+        wait_until(lambda: analyst.seen)
+        send_study(peer, tmp_path / "files")
+        send_study(peer, tmp_path / "files", "1.3", 1)
+        wait_until(lambda: len(analyst.seen) == 2)
+
+    assert analyst.seen == [(STUDY, 3), ("1.3", 1)]
+    assert done == [ListenResult(stored=4, doubled=9, refused=0, analysed=2, failed=0)]
+
+
+def test_half_a_study_is_looked_at_again_when_the_rest_comes(tmp_path: Path, analyst: FakeAnalyst) -> None:
+    with running(tmp_path / "out", analyst) as (peer, _):
+        send_study(peer, tmp_path / "files", n=1)
+        wait_until(lambda: analyst.seen)
+        send_study(peer, tmp_path / "files", n=3)
+        wait_until(lambda: len(analyst.seen) == 2)
+
+    assert analyst.seen == [(STUDY, 1), (STUDY, 3)]
+
+
+def test_new_pixels_under_old_uids_are_looked_at_again(tmp_path: Path, analyst: FakeAnalyst) -> None:
+    with running(tmp_path / "out", analyst) as (peer, done):
+        send_study(peer, tmp_path / "files")
+        wait_until(lambda: analyst.seen)
+        send_study(peer, tmp_path / "files", WindowWidth="400")
+        wait_until(lambda: len(analyst.seen) == 2)
+
+    assert analyst.seen == [(STUDY, 3)] * 2
+    assert done[0].stored == 6
+
+
+def test_what_comes_during_the_analysis_is_not_overlooked(tmp_path: Path, analyst: FakeAnalyst) -> None:
+    analyst.hold = threading.Event()
+    with running(tmp_path / "out", analyst) as (peer, _):
+        send_study(peer, tmp_path / "files", n=2)
+        wait_until(lambda: analyst.seen)
+        send_study(peer, tmp_path / "files", n=3)
+        analyst.hold.set()
+        wait_until(lambda: len(analyst.seen) == 2)
+
+    assert analyst.seen == [(STUDY, 2), (STUDY, 3)]
+
+
+def test_a_stop_during_the_analysis_is_taken_up_again(tmp_path: Path, analyst: FakeAnalyst) -> None:
+    analyst.hold = threading.Event()
+    with running(tmp_path / "out", analyst) as (peer, _):
+        send_study(peer, tmp_path / "files")
+        wait_until(lambda: analyst.seen)
+    assert Records(tmp_path / "out" / "state" / "studies").get(STUDY).stamp == ""
+
+    analyst.hold = None
+    with running(tmp_path / "out", analyst):
+        wait_until(lambda: len(analyst.seen) == 2)
+    with running(tmp_path / "out", analyst) as (peer, _):
+        send_study(peer, tmp_path / "files", "1.3")
+        wait_until(lambda: len(analyst.seen) == 3)
+
+    assert analyst.seen == [(STUDY, 3)] * 2 + [("1.3", 3)]
+
+
+@pytest.mark.parametrize(("breaks", "failed"), [(2, 0), (3, 1)])
+def test_an_analysis_that_breaks_down_is_tried_three_times(
+    tmp_path: Path, analyst: FakeAnalyst, breaks: int, failed: int
+) -> None:
+    analyst.breaks = breaks
+    with running(tmp_path / "out", analyst) as (peer, done):
+        send_study(peer, tmp_path / "files")
+        wait_until(lambda: Records(tmp_path / "out" / "state" / "studies").get(STUDY).stamp)
+        send_study(peer, tmp_path / "files", "1.3", 1)
+        wait_until(lambda: len(analyst.seen) == 4)
+
+    assert analyst.seen == [(STUDY, 3)] * 3 + [("1.3", 1)]
+    assert done[0].failed == failed
+
+
+def test_results_arrive_once_at_a_pacs_that_was_away(tmp_path: Path, analyst: FakeAnalyst) -> None:
+    taken: list[str] = []
+
+    def store(event: evt.Event) -> int:
+        taken.append(str(event.request.AffectedSOPInstanceUID))
+        return 0
+
+    away = DestinationConfig(peer=PeerConfig(ae_title="ARCHIVE", host="127.0.0.1", port=free_port()))
+    with running(tmp_path / "out", analyst, send_to=(away,)) as (peer, _):
+        send_study(peer, tmp_path / "files")
+        wait_until(lambda: analyst.seen)
+
+    with archive([(evt.EVT_C_STORE, store)], [CT]) as there:
+        back = DestinationConfig(peer=PeerConfig(ae_title="ARCHIVE", host="127.0.0.1", port=there.port))
+        for _ in range(2):
+            with running(tmp_path / "out", analyst, send_to=(back,)):
+                wait_until(lambda: len(taken) >= 3)
+
+    assert sorted(taken) == sorted(each.SOPInstanceUID for each in objects("1.5"))
+
+
+def test_images_go_when_they_are_old_and_their_results_have_arrived(
+    tmp_path: Path, analyst: FakeAnalyst
+) -> None:
+    config = ListenConfig(port=0, reserve_gib=0, quiet_seconds=0.1, keep_days=1)
+    with running(tmp_path / "out", analyst, keep_days=1) as (peer, _):
+        send_study(peer, tmp_path / "files")
+        send_study(peer, tmp_path / "files", "1.3")
+        wait_until(lambda: len(analyst.seen) == 2)
+        wait_until(lambda: Records(tmp_path / "out" / "state" / "studies").get("1.3").stamp)
+    record = tmp_path / "out" / "state" / "studies" / f"{STUDY}.json"
+    os.utime(record, (0, 0))
+
+    Service(config, tmp_path / "out", None)._prune()
+
+    assert [path.name for path in sorted((tmp_path / "out" / "inbox").glob("[0-9]*"))] == ["1.3"]
+    assert (tmp_path / "out" / "results" / STUDY).is_dir()
+
+
+def test_a_folder_serves_one_receiver(tmp_path: Path) -> None:
+    with alone(tmp_path), pytest.raises(OutputError, match="another receiver is at work"), alone(tmp_path):
+        pass
+    with alone(tmp_path):
+        pass
+
+
+def start(out: Path, port: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "medvision", "listen", "-o", str(out), "--port", str(port), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "listens on" in line:
+            return process
+    raise AssertionError(process.wait())
+
+
+def test_a_receiver_that_is_killed_loses_nothing_that_it_confirmed(tmp_path: Path) -> None:
+    port, confirmed = free_port(), []
+    files = outgoing(write(objects(n=60), tmp_path / "files"))
+    first = start(tmp_path / "out", port)
+
+    def note(file: object) -> None:
+        confirmed.append(file)
+        if len(confirmed) == 20:
+            first.kill()
+
+    with first, pytest.raises(PeerError):
+        send(files, Peer("MEDVISION", "127.0.0.1", port), ae_title="SCANNER", stored=note)
+    kept = {path.stem for path in (tmp_path / "out" / "inbox").glob("*/*/*.dcm")}
+    assert {file.instance.sop_instance_uid for file in confirmed} <= kept  # type: ignore[attr-defined]
+    assert len(kept) < 60
+
+    with start(tmp_path / "out", port) as second:
+        send(files, Peer("MEDVISION", "127.0.0.1", port), ae_title="SCANNER")
+        second.send_signal(signal.SIGTERM)
+        stdout, _ = second.communicate(timeout=60)
+
+    assert second.returncode == 0
+    counts = json.loads(stdout.splitlines()[-1])["counts"]
+    assert counts["stored"] + counts["doubled"] == 60
+    assert counts["doubled"] == len(kept)
+    assert len(list((tmp_path / "out" / "inbox").glob("*/*/*.dcm"))) == 60
+    assert list((tmp_path / "out" / "inbox" / INCOMING).iterdir()) == []
+
+
+def test_the_recipe_is_valid() -> None:
+    config = load_config(ROOT / "configs" / "listen.yaml", ListenConfig)
+
+    assert config.ae_title == "MEDVISION"
