@@ -9,7 +9,7 @@ from medvision.files import write_whole
 
 
 def plot_froc(result: FrocResult, path: Path) -> None:
-    """Draw the curve, its band where bootstrapped, and the seven operating points, as PNG."""
+    """Draw the curve, its band where bootstrapped, the seven operating points and those asked for, as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -23,8 +23,12 @@ def plot_froc(result: FrocResult, path: Path) -> None:
         )
     axes.plot(result.curve.fp_per_scan, result.curve.sensitivity, color="C0", label=f"CPM {result.cpm:.3f}")
     axes.plot(result.fp_per_scan, result.sensitivity, "o", color="C0", clip_on=False)
+    asked = result.beyond.points if result.beyond is not None else ()
+    rates, found = [point.fp_per_scan for point in asked], [point.sensitivity for point in asked]
+    if asked:
+        axes.plot(rates, found, "D", color="C1", clip_on=False, label="points asked for")
     axes.set_xscale("log", base=2)
-    axes.set_xlim(result.fp_per_scan[0], result.fp_per_scan[-1])
+    axes.set_xlim(min([result.fp_per_scan[0], *rates]), max([result.fp_per_scan[-1], *rates]))
     axes.set_xticks(result.fp_per_scan, ["1/8", "1/4", "1/2", "1", "2", "4", "8"])
     axes.set_ylim(0, 1)
     axes.set_xlabel("false positives a scan")

@@ -130,6 +130,8 @@ def calibrate(
     before = cohort.froc()
     labelled = Labelled.of(before.matching, cohort.patient)
     found = recalibrate(labelled, method, seed)
+    if found.method is not None and found.after["log_loss"][0] >= found.before["log_loss"][0]:
+        logger.warning("%s makes probabilities less honest on patients held out; try --method auto", method)
     after = (
         before
         if found.calibration is None
