@@ -146,6 +146,16 @@ class JudgementConfig(Settings):
     """Keep that promise within each class."""
 
 
+class ChoiceConfig(Settings):
+    """What folds inside the training patients choose, for each tested fold anew."""
+
+    crops_vox: tuple[Side, ...] = ()
+    """Sides of cubes to choose from, instead of `data.crop_vox`."""
+
+    backbones: tuple[str, ...] = ()
+    """Networks to choose from, instead of `model.backbone`; `model.weights` is for each."""
+
+
 class PatchAugmentationConfig(AugmentationConfig):
     """Random changes of each look at a training patch after the first."""
 
@@ -190,6 +200,7 @@ class ClassifyPatchesConfig(Settings):
     model: PatchModelConfig = PatchModelConfig()
     training: PatchTrainingConfig = PatchTrainingConfig()
     augmentation: PatchAugmentationConfig = PatchAugmentationConfig()
+    choose: ChoiceConfig = ChoiceConfig()
     judgement: JudgementConfig = JudgementConfig()
     semi_supervised: SemiSupervisedConfig = SemiSupervisedConfig()
     self_supervised: SelfSupervisedConfig = SelfSupervisedConfig()
@@ -207,6 +218,8 @@ class ClassifyPatchesConfig(Settings):
             }
             if named := [key for key, given in wanted.items() if given]:
                 raise ValueError(f"{', '.join(named)} need fine-tuning: give training.train another value")
+        if self.choose != ChoiceConfig():
+            self._check_choice()
         if training.train == "top" and semi:
             raise ValueError("semi_supervised.weight needs pictures to change: training.train cannot be top")
         if (semi or self.self_supervised.epochs) and self.data.unlabelled is None:
@@ -214,3 +227,9 @@ class ClassifyPatchesConfig(Settings):
         if training.unsure and training.targets == "binary":
             raise ValueError("training.unsure: rows that are neither class need targets ordinal or stepwise")
         return self
+
+    def _check_choice(self) -> None:
+        if self.training.train != "frozen" or self.self_supervised.epochs:
+            raise ValueError("choose needs training.train: frozen and no self_supervised")
+        if self.choose.backbones and self.model.weights not in ("imagenet", "random"):
+            raise ValueError("choose.backbones needs model.weights: imagenet or random")

@@ -88,9 +88,21 @@ def probe_out_of_fold(
     """
     judged = JudgedOutOfFold.empty(len(fold_of))
     for fold in track(range(int(fold_of.max()) + 1), "cross-validation"):
-        probe, held_out = fit_on(samples, np.flatnonzero(fold_of != fold)), fold_of == fold
-        judgement = judge_on(probe, len(samples.features), config)
-        judged.probability[held_out] = judgement.apply(probe.probability(samples.features[0][held_out]))
-        judged.shifted[held_out] = judgement.apply(probe.probability(off_centre[held_out]))
-        judged.sets[held_out] = judgement.sets(judged.probability[held_out])
+        probe = fit_on(samples, np.flatnonzero(fold_of != fold))
+        judge_fold(judged, probe, samples, off_centre, fold_of == fold, config)
     return judged
+
+
+def judge_fold(
+    judged: JudgedOutOfFold,
+    probe: Probe,
+    samples: LabelledFeatures,
+    off_centre: Values,
+    held_out: NDArray[np.bool_],
+    config: JudgementConfig,
+) -> None:
+    """Fill in what a probe says of the patches that it did not learn from."""
+    judgement = judge_on(probe, len(samples.features), config)
+    judged.probability[held_out] = judgement.apply(probe.probability(samples.features[0][held_out]))
+    judged.shifted[held_out] = judgement.apply(probe.probability(off_centre[held_out]))
+    judged.sets[held_out] = judgement.sets(judged.probability[held_out])

@@ -57,6 +57,19 @@ def manifest(tmp_path: Path) -> Path:
     return _write_patches(tmp_path / "patches")
 
 
+def test_the_model_is_the_one_that_was_chosen(tmp_path: Path, manifest: Path):
+    """Of a cube that holds the ball and one so small that it sees a few voxels of noise beside it."""
+    config = _config(tmp_path, manifest, "choose.crops_vox=[4, 16]", "choose.backbones=[squeezenet1_1]")
+    run_job(config)
+    network, card = load_classifier(tmp_path / "model")
+    assert card.crop_vox in (4, 16)
+    assert card.crop_vox == network._crops_vox[0]
+    alone = _config(tmp_path, manifest, f"data.crop_vox={card.crop_vox}", f"output={tmp_path / 'alone'}")
+    run_job(alone)
+    again, _ = load_classifier(tmp_path / "alone")
+    torch.testing.assert_close(network.head.weight, again.head.weight)
+
+
 @pytest.mark.parametrize("dims", ["2d", "2.5d", "3d", "acs", "depthwise_z"])
 def test_every_patch_is_judged_once_and_the_model_is_the_one_that_is_described(
     tmp_path: Path, manifest: Path, dims: str
