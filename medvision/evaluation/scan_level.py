@@ -12,7 +12,7 @@ from medvision.evaluation.intervals import wilson
 from medvision.evaluation.matching import Matching
 from medvision.evaluation.thresholds import count_by_scan, thresholds
 
-COLUMNS = ("seriesuid", "fp_per_scan", "threshold", "nodules", "found", "false_positives")
+COLUMNS = ("series_instance_uid", "fp_per_scan", "threshold", "nodules", "found", "false_positives")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

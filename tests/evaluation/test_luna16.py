@@ -8,8 +8,8 @@ import logging
 import numpy as np
 import pytest
 
-from medvision.contracts import check_document
-from medvision.errors import ContractError, DataError, OutputError
+from medvision.contracts import check, check_document
+from medvision.errors import ContractError, DataError, OutputError, UsageError
 from medvision.evaluation.luna16 import evaluate
 
 HEADER = "seriesuid,coordX,coordY,coordZ,"
@@ -100,6 +100,39 @@ def test_a_plain_submission(tables, tmp_path):
     assert written == ["froc.csv", "froc.json", "froc.png", "scans.csv", "strata.csv"]
     assert not any(name.startswith(("cpm_", "sensitivity_")) for name in result.to_dict())
     check_document(result.to_dict(), "froc")
+    assert not check(tmp_path / "new" / "folder").violations
+
+
+def test_points_kinds_and_a_comparison_in_one_evaluation(tables, tmp_path):
+    tables["annotations"].write_text(HEADER + "diameter_mm,density\n1.2,1,0,0,6,solid\n1.3,0,0,0,9,\n")
+    other = tmp_path / "other.csv"
+    other.write_text(HEADER + "probability,diameter_mm\n1.2,9,9,9,0.9,6\n")
+    result = evaluate(
+        **tables,
+        out=tmp_path / "out",
+        bootstrap=50,
+        points=[2, 0.5, 2],
+        other=other,
+        strata=[tables["annotations"]],
+    )
+    document = json.loads((tmp_path / "out" / "froc.json").read_text())
+    assert document == result.to_dict()
+    check_document(document, "froc")
+    assert not check(tmp_path / "out").violations
+    assert [point["fp_per_scan"] for point in document["points"]] == [0.5, 2]
+    assert document["fp_per_scan"] == [0.125, 0.25, 0.5, 1, 2, 4, 8]
+    assert {(row["by"], row["value"]) for row in document["strata"]} == {
+        ("diameter_mm", "6-8"),
+        ("diameter_mm", "8-15"),
+        ("density", "solid"),
+        ("density", "unknown"),
+    }
+    assert document["comparison"]["cpm"]["difference"] == document["cpm"]
+    assert "average_precision" not in document
+    with pytest.raises(UsageError, match="give --bootstrap"):
+        evaluate(**tables, other=other)
+    boxes = evaluate(**tables | {"predictions": other}).to_dict()["average_precision"]
+    assert boxes["ap_iou_0.10"] == 0
 
 
 def test_tables_as_spreadsheets_write_them(tables):
