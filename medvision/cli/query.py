@@ -165,6 +165,8 @@ def _retrieve(archive: Archive, rows: Sequence[Row], folder: Path) -> dict[str, 
     for row in track(rows, "retrieve", len(rows)):
         try:
             fetched = archive.fetch(inbox, row["study_instance_uid"], row.get("series_instance_uid", ""))
+            if fetched.completed + fetched.failed == 0:
+                raise PeerError("the archive gave nothing")  # noqa: TRY301  told as every other failure
             counts["objects"] += fetched.completed
             counts["failed"] += fetched.failed
         except PeerError as error:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileDataset
-from pynetdicom import AE, build_context, evt
+from pynetdicom import AE, evt
 
 from medvision.dicom.network.inbox import Inbox
 from medvision.dicom.network.instances import Instance
@@ -96,7 +96,8 @@ def archive(
 ) -> Iterator[Peer]:
     """Another application entity that does what the handlers say."""
     entity = AE("ARCHIVE")
-    entity.supported_contexts = [build_context(uid) for uid in contexts]
+    for uid in contexts:  # C-GET turns the roles round
+        entity.add_supported_context(uid, scu_role=True, scp_role=True)
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     assert server is not None
     try:
