@@ -23,12 +23,7 @@ import torch
 
 from benchmarks.classification import MALIGNANT, SQUEEZENET
 from benchmarks.nodules import CROP_VOX, NODULES, SHIFT_VOX, deal, judge, labelled, load, mean_auc
-from medvision.config.classification import (
-    ClassifyPatchesConfig,
-    PatchDataConfig,
-    PatchModelConfig,
-    PatchTrainingConfig,
-)
+from medvision.config.classification import ClassifyPatchesConfig
 from medvision.datasets.patches import PatchSet
 from medvision.evaluation.classification import auc
 from medvision.models.patch_classifier import PatchClassifier
@@ -120,23 +115,21 @@ def _judge(cell: Cell) -> Judged:
 
 def _config(cell: Cell) -> ClassifyPatchesConfig:
     sides = (FLAT_PX, 64) if cell.dims == "2.5d" else (SOLID_PX, 32)
-    return ClassifyPatchesConfig(
-        task="classify_patches",
-        output=Path("unused"),
-        data=PatchDataConfig(
-            manifest=NODULES / "labels.csv",
-            label=MALIGNANT.label,
-            positive=MALIGNANT.positive,
-            negative=MALIGNANT.negative,
-        ),
-        model=PatchModelConfig(
-            backbone=cell.backbone,
-            weights=PRETRAINED[cell.backbone] if cell.weights == "imagenet" else "random",
-            dims=cell.dims,
-            size_px=sides[0].get(cell.learns, sides[1]),
-        ),
-        training=PatchTrainingConfig(train=cell.learns, copies=COPIES, shift_vox=SHIFT_VOX, epochs=EPOCHS),
-    )
+    data = {
+        "manifest": NODULES / "labels.csv",
+        "label": MALIGNANT.label,
+        "positive": MALIGNANT.positive,
+        "negative": MALIGNANT.negative,
+    }
+    model = {
+        "backbone": cell.backbone,
+        "weights": PRETRAINED[cell.backbone] if cell.weights == "imagenet" else "random",
+        "dims": cell.dims,
+        "size_px": sides[0].get(cell.learns, sides[1]),
+    }
+    training = {"train": cell.learns, "copies": COPIES, "shift_vox": SHIFT_VOX, "epochs": EPOCHS}
+    given = {"data": data, "model": model, "training": training}
+    return ClassifyPatchesConfig.model_validate({"task": "classify_patches", "output": "unused", **given})
 
 
 def _frozen(
