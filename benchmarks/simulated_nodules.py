@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks.nodules import Recipe, encode, labelled, stratified
+from benchmarks.nodules import Recipe, encode, labelled, paired_gap, stratified
 from medvision.datasets.patches import PatchSet, read_patches
 from medvision.evaluation.classification import auc
 from medvision.simulation.fields import axial_affine
@@ -122,31 +122,44 @@ def compare(manifest: Path, networks: int) -> None:
     ]
     groups["radiomics"] = [labelled(found, three[None])]
     print(f"{int(held_out.sum())} tested, {int(found.targets[held_out].sum())} of them positive")
-    print("| labels | " + " | ".join(groups) + " |\n| --- |" + " --- |" * len(groups))
+    print("| labels | " + " | ".join(groups) + " | ImageNet minus random |")
+    print("| --- |" + " --- |" * (len(groups) + 1))
     for count in (*LABELS, None):
         known = np.flatnonzero(~held_out)
         if count is not None and count >= len(known):
             continue
-        words = [_learning_words(found, group, known, held_out, count) for group in groups.values()]
-        print(f"| {count or len(known)} | {' | '.join(words)} |", flush=True)
+        runs = {name: _runs(found, group, known, held_out, count) for name, group in groups.items()}
+        _row(str(count or len(known)), found, held_out, runs)
 
 
-def _learning_words(
+def _runs(
     found: PatchSet,
     group: list[LabelledFeatures],
     known: NDArray[np.intp],
     held_out: NDArray[np.bool_],
     count: int | None,
-) -> str:
-    """Mean AUC on the tested nodules, and its extremes over draws of labels and networks."""
-    aucs = []
+) -> list[NDArray[np.float64]]:
+    """Probabilities of the tested nodules, for each draw of labels and each network."""
+    runs = []
     for draw in range(DRAWS if count else 1):
         random = np.random.default_rng(draw)
         chosen = known if count is None else stratified(known, found.targets, count, random)
-        for samples in group:
-            probability = fit_on(samples, chosen).probability(samples.features[0][held_out])
-            aucs.append(auc(found.targets[held_out], probability))
-    return f"{np.mean(aucs):.3f} ({min(aucs):.3f} to {max(aucs):.3f})"
+        runs += [fit_on(samples, chosen).probability(samples.features[0][held_out]) for samples in group]
+    return runs
+
+
+def _row(
+    name: str, found: PatchSet, held_out: NDArray[np.bool_], runs: dict[str, list[NDArray[np.float64]]]
+) -> None:
+    """Mean AUC and its extremes; the interval draws patients with replacement, the same for both."""
+    targets = found.targets[held_out]
+    patients = [found.patients[number] for number in np.flatnonzero(held_out)]
+    words = []
+    for group in runs.values():
+        aucs = [auc(targets, run) for run in group]
+        words.append(f"{np.mean(aucs):.3f} ({min(aucs):.3f} to {max(aucs):.3f})")
+    low, gap, high = paired_gap(targets, patients, runs["ImageNet"], runs["random"])
+    print(f"| {name} | {' | '.join(words)} | {gap:+.3f} ({low:+.3f} to {high:+.3f}) |", flush=True)
 
 
 def main() -> None:
