@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -17,8 +18,9 @@ _NAMESPACE = uuid.UUID(int=0x6D6564766973696F6E2073696D756C61)
 
 
 def make_uid(phantom: Phantom, *what: object) -> str:
-    """A UID that depends only on the patient and the words given (2.25 root, PS3.5 B.2)."""
-    name = "/".join(str(word) for word in (phantom.seed, phantom.index, phantom.size, *what))
+    """A UID that depends only on patient, visit and the words given (2.25 root, PS3.5 B.2)."""
+    visit = (f"visit {phantom.visit}",) if phantom.visit else ()
+    name = "/".join(str(word) for word in (phantom.seed, phantom.index, phantom.size, *visit, *what))
     return f"2.25.{uuid.uuid5(_NAMESPACE, name).int}"
 
 
@@ -37,14 +39,15 @@ class Visit:
 def make_visit(phantom: Phantom) -> Visit:
     """Draw a patient's study."""
     rng = stream(phantom.seed, phantom.index, 2)
-    day = f"{rng.integers(2009, 2025)}{rng.integers(1, 13):02d}{rng.integers(1, 29):02d}"
+    first = date(int(rng.integers(2009, 2025)), int(rng.integers(1, 13)), int(rng.integers(1, 29)))
+    day = f"{first + timedelta(phantom.days):%Y%m%d}"
     clock = f"{rng.integers(7, 19):02d}{rng.integers(0, 60):02d}{rng.integers(0, 60):02d}"
     return Visit(
         study_uid=make_uid(phantom, "study"),
         frame_uid=make_uid(phantom, "frame of reference"),
         date=day,
         time=clock,
-        accession=f"A{rng.integers(10**7, 10**8)}",
+        accession=f"A{int(rng.integers(10**7, 10**8)) + phantom.visit}",
         protocol=str(rng.choice(["Chest Routine", "THORAX NATIV", "LUNG SCREENING", "CT CHEST W CONTRAST"])),
     )
 

@@ -84,13 +84,13 @@ def sample_nodules(
     count = int(rng.choice(len(NODULE_COUNT_SHARES), p=NODULE_COUNT_SHARES))
     found: list[PlacedNodule] = []
     for _ in range(count):
-        placed = _place(rng, thorax, trees, pool, found)
+        placed = place_nodule(rng, thorax, trees, pool, found)
         if placed is not None:
             found.append(placed)
     return tuple(_labelled(rng, item, patient, len(found)) for item in found)
 
 
-def _place(
+def place_nodule(
     rng: np.random.Generator, thorax: Thorax, trees: Trees, pool: Points, others: list[PlacedNodule]
 ) -> PlacedNodule | None:
     """Find room for one nodule; None where there is none (a very large one in a small chest)."""
@@ -102,7 +102,7 @@ def _place(
     if not len(free):
         return None
     x, y, z = free[0].tolist()
-    return _with_truth(rng, thorax, replace(draft, center_lps_mm=(x, y, z)), attachment)
+    return with_truth(rng, thorax, replace(draft, center_lps_mm=(x, y, z)), attachment)
 
 
 def _spots(
@@ -147,7 +147,7 @@ def _clear_of(spots: Points, draft: Nodule, trees: Trees, others: list[PlacedNod
     return np.asarray(spots[(gaps > radius).all(axis=1)])
 
 
-def _with_truth(
+def with_truth(
     rng: np.random.Generator, thorax: Thorax, nodule: Nodule, attachment: Attachment
 ) -> PlacedNodule:
     """Volume and centroid of the part of a nodule that lies in the lung, from points spread over its body."""

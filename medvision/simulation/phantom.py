@@ -52,6 +52,8 @@ class Phantom:
         nodules: with their truth.
         lookalikes: what is no nodule.
         acquisition: how the scan is made.
+        visit: 0 for the first examination; each further one has UIDs and noise of its own.
+        days: since the first examination.
     """
 
     seed: int
@@ -66,6 +68,8 @@ class Phantom:
     nodules: tuple[PlacedNodule, ...]
     lookalikes: tuple[Lookalike, ...]
     acquisition: Acquisition
+    visit: int = 0
+    days: int = 0
 
     @property
     def grid(self) -> Grid:
@@ -107,11 +111,12 @@ def sample_patient(seed: int, index: int, size: Size = "full") -> Phantom:
         calcifications=_calcifications(rng, thorax, patient.age),
         nodules=sample_nodules(rng, thorax, trees, patient, pool),
         lookalikes=sample_lookalikes(rng, thorax, trees, skeleton, pool, blood),
-        acquisition=_acquisition(stream(seed, index, 1), thorax, size),
+        acquisition=acquisition_of(stream(seed, index, 1), thorax, size),
     )
 
 
-def _acquisition(rng: np.random.Generator, thorax: Thorax, size: Size) -> Acquisition:
+def acquisition_of(rng: np.random.Generator, thorax: Thorax, size: Size) -> Acquisition:
+    """Draw how a chest is scanned."""
     low = (min(thorax.dome_mm) - 82 - rng.uniform(0, 15)) * thorax.scale[2]
     high = (APEX_MM + rng.uniform(8, 30)) * thorax.scale[2]
     width, _, middle = half_axes(np.array(-40.0))

@@ -23,6 +23,8 @@ LUNG_LEVEL_SHARE = 0.42
 """Share of the field of view that is dense, at the level of the lungs; above it noise grows."""
 STREAK_WIDTH = 0.012
 """Cycles a mm along the rows: streaks are some cm long."""
+NOISE_STREAMS_A_VISIT = 100_000
+"""More than a scan has slices."""
 
 
 def scan_patient(phantom: Phantom) -> NDArray[np.int16]:
@@ -32,9 +34,10 @@ def scan_patient(phantom: Phantom) -> NDArray[np.int16]:
     """
     scan = phantom.acquisition
     volume = np.empty((scan.slices, scan.matrix, scan.matrix), np.int16)
+    noise = 100 + NOISE_STREAMS_A_VISIT * phantom.visit
     for first, slab in render_slabs(phantom, phantom.grid):
         for offset, image in enumerate(
-            scanned_slices(slab, scan, stream(phantom.seed, phantom.index, 100 + first))
+            scanned_slices(slab, scan, stream(phantom.seed, phantom.index, noise + first))
         ):
             volume[first + offset] = image
     return volume
