@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,11 +54,7 @@ class FindingsModel(PythonModel):  # type: ignore[misc]  # mlflow is not typed
         """
         fp_per_scan = (params or {}).get("fp_per_scan")
         rows = [row for path in model_input.iloc[:, 0] for row in _rows(path, self._detector, fp_per_scan)]
-        columns = findings_columns()
-        table = pd.DataFrame(rows, columns=list(columns))
-        for name, number in columns.items():
-            table[name] = pd.to_numeric(table[name]) if number else table[name].astype(object)
-        return table
+        return _table(rows)
 
 
 @cache
@@ -66,6 +62,16 @@ def findings_columns() -> dict[str, bool]:
     """Columns of the table, and whether they hold numbers."""
     found = {column.name: column.is_numeric for column in load_contract("findings").columns}
     return dict.fromkeys(_FIRST, False) | found
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Numbers as numbers; None where there is nothing, because a served NaN is no JSON."""
+    columns = findings_columns()
+    table = pd.DataFrame(rows, columns=list(columns), dtype=object)
+    for name, number in columns.items():
+        cells = pd.to_numeric(table[name]) if number else table[name]
+        table[name] = cells if cells.notna().all() else cells.astype(object).where(cells.notna(), None)
+    return table
 
 
 def _rows(path: str, detector: Detector, fp_per_scan: float | None) -> Iterable[dict[str, Any]]:

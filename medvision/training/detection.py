@@ -26,6 +26,7 @@ from medvision.training.leakage import drop_near_duplicates, refuse_known_weight
 from medvision.training.model_card import describe_training
 from medvision.training.proposals import train_proposals
 from medvision.training.result import TrainResult
+from medvision.training.run_words import RUN_ID, log_cohorts, run_name, run_tags
 from medvision.training.second_look import train_second_look
 from medvision.training.validation import Validation, validate
 from medvision.training.volumes import TrainingVolume, prepare
@@ -59,7 +60,15 @@ def train(config: DetectionConfig, *, resume: bool = False) -> TrainResult:
     split = split_cohorts(config)
     training, validation = _read(config, split, work / VOXELS)
     settings = config.model_dump(mode="json", exclude={"tracking"})
-    with start_run(config.tracking, name=config.name, params=settings, tags={"task": config.task}) as run:
+    with start_run(
+        config.tracking,
+        name=run_name(config),
+        params=settings,
+        tags=run_tags(config),
+        remember=work / RUN_ID,
+        resume=resume,
+    ) as run:
+        log_cohorts(run, split)
         card, result = _train_stages(config, training, validation, run, work, resume=resume)
         write_split(config.output / SPLIT, split.record)
         run.log_metrics(result.metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import torch
 
@@ -18,6 +19,7 @@ from medvision.training.finetuning.loop import FitOptions, fine_tune, predict
 from medvision.training.finetuning.record import Judged, write_record
 from medvision.training.picture_sets import PictureSet, load_folder, load_medmnist
 from medvision.training.result import TrainResult
+from medvision.training.run_words import RUN_ID, log_pictures, run_name, run_tags
 
 Config = ClassifyImagesConfig | ClassifyMedmnistConfig
 
@@ -50,8 +52,17 @@ def train(config: Config, *, resume: bool = False) -> TrainResult:
             colour=pictures.colour,
             dropout=config.training.dropout,
         )
-        with start_run(config.tracking, name=config.name, params=settings, tags={"task": config.task}) as run:
-            metrics = _train(config, network, pictures, run, resume=resume)
+        work = make_folder(config.output / WORK_FOLDER / config_sha256(config)[:12])
+        with start_run(
+            config.tracking,
+            name=run_name(config),
+            params=settings,
+            tags=run_tags(config),
+            remember=work / RUN_ID,
+            resume=resume,
+        ) as run:
+            log_pictures(run, config, pictures)
+            metrics = _train(config, network, pictures, run, work, resume=resume)
             run.log_metrics(metrics)
             run.log_model(config.output, "model")
             register = config.tracking.register_as
@@ -60,9 +71,8 @@ def train(config: Config, *, resume: bool = False) -> TrainResult:
 
 
 def _train(
-    config: Config, network: PictureClassifier, pictures: PictureSet, run: Run, *, resume: bool
+    config: Config, network: PictureClassifier, pictures: PictureSet, run: Run, work: Path, *, resume: bool
 ) -> dict[str, float]:
-    work = make_folder(config.output / WORK_FOLDER / config_sha256(config)[:12])
     history = fine_tune(
         network,
         pictures.parts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from functools import partial
 from pathlib import Path
 
@@ -201,3 +202,21 @@ def test_an_output_that_cannot_be_written_is_told_first(store, tmp_path):
     (tmp_path / "model").write_text("a file")
     with pytest.raises(OutputError):
         train(configure(store, tmp_path))
+
+
+def test_the_run_names_its_data_and_a_resumed_training_goes_on_in_it(store, tmp_path, monkeypatch):
+    config = configure(store, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(detection, "train_second_look", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    result = train(config, resume=True)
+    client = MlflowClient(config.tracking.uri, config.tracking.uri)
+    (run,) = client.search_runs(["1"])
+    assert (run.info.run_id, run.info.status) == (result.run_id, "FINISHED")
+    assert run.info.run_name == f"detect_lite {load_detector(result.model)[1].version}"
+    assert "| validation/cpm |" in run.data.tags["mlflow.note.content"]
+    inputs = {entry.tags[0].value: entry.dataset for entry in run.inputs.dataset_inputs}
+    assert inputs.keys() == {"training", "validation"}
+    assert json.loads(inputs["training"].profile) == {"series": 2, "patients": 2, "nodules": 4}
+    assert inputs["training"].digest != inputs["validation"].digest

@@ -39,6 +39,7 @@ from medvision.training.model_card import describe_training
 from medvision.training.result import TrainResult
 from medvision.training.retinanet.module import train_network
 from medvision.training.retinanet.patches import lung_box_ras
+from medvision.training.run_words import RUN_ID, log_cohorts, run_name, run_tags
 from medvision.training.volumes import TrainingVolume, prepare
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,15 @@ def train(job: RetinaNetJob, *, resume: bool = False) -> TrainResult:
     split = split_cohorts(job)
     training, validation = _read(job, split, work / "voxels")
     settings = job.model_dump(mode="json", exclude={"tracking"})
-    with start_run(job.tracking, name=job.name, params=settings, tags={"task": job.task}) as run:
+    with start_run(
+        job.tracking,
+        name=run_name(job),
+        params=settings,
+        tags=run_tags(job),
+        remember=work / RUN_ID,
+        resume=resume,
+    ) as run:
+        log_cohorts(run, split)
         logger_of_run = run.lightning_logger()
         network = train_network(training, validation, job, work / "fit", logger=logger_of_run, resume=resume)
         card = _card(job, training, validation, run.run_id)
