@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from medvision.reporting.languages import LanguageCode
 
 
-def _split_formats(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+def split_formats(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+    """Option callback: known formats, each once."""
     from medvision.reporting.case import FORMATS
 
     chosen = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
@@ -24,7 +25,8 @@ def _split_formats(_: click.Context, __: click.Parameter, text: str) -> tuple[st
     return chosen
 
 
-def _check_device(_: click.Context, __: click.Parameter, device: str) -> str:
+def check_device(_: click.Context, __: click.Parameter, device: str) -> str:
+    """Option callback: a device that can be asked for."""
     kind, _colon, number = device.partition(":")
     if device in {"auto", "cpu", "cuda"} or (kind == "cuda" and number.isdecimal()):
         return device
@@ -48,7 +50,7 @@ def _check_device(_: click.Context, __: click.Parameter, device: str) -> str:
     default="json,csv,html",
     show_default=True,
     metavar="LIST",
-    callback=_split_formats,
+    callback=split_formats,
     help="What to write for each series: json,csv,html, and as DICOM seg,labelmap,sr,sc,kos.",
 )
 @click.option(
@@ -56,7 +58,7 @@ def _check_device(_: click.Context, __: click.Parameter, device: str) -> str:
     default="auto",
     show_default=True,
     metavar="auto|cpu|cuda[:N]",
-    callback=_check_device,
+    callback=check_device,
     help="Where the networks run.",
 )
 @click.option(

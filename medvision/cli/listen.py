@@ -13,8 +13,7 @@ import click
 
 from medvision.cli import options
 from medvision.cli.console import show
-from medvision.cli.infer import _check_device as check_device
-from medvision.cli.infer import _split_formats as split_formats
+from medvision.cli.infer import check_device, split_formats
 
 if TYPE_CHECKING:
     from medvision.config.network import ListenConfig
