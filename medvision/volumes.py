@@ -97,11 +97,15 @@ class LungMask:
         labels: uint8, slice, row, column order: 0 outside, 1 right lung, 2 left lung.
         affine: index to LPS mm.
         found: False where no lung was found; `labels` then covers the whole body with 1.
+        doubt: why no lung was found; empty where one was.
+        absent: nothing like a lung is there, so that there is nothing to search.
     """
 
     labels: NDArray[np.uint8]
     affine: Affine
     found: bool
+    doubt: str = ""
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

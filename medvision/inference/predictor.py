@@ -16,6 +16,7 @@ from scipy.special import expit
 from medvision.errors import UsageError
 from medvision.findings import Candidate, Point
 from medvision.inference.fusion import fuse
+from medvision.inference.lung_check import nothing_to_see
 from medvision.inference.proposals import lung_box, propose
 from medvision.inference.recalibrated import recalibrated
 from medvision.models.classifier import MALIGNANCY, NODULE
@@ -85,6 +86,9 @@ class Predictor:
         clock = [time.perf_counter()]
         box = lung_box(scan.volume, self.card.proposals.voxel_mm)
         clock.append(time.perf_counter())
+        if box.lungs.absent:
+            seconds = {"lungs": clock[1] - clock[0]}
+            return Detection((), box.lungs, nothing_to_see(box.lungs), seconds)
         proposed, heat = propose(self.network.proposals, box, self.card.candidates, self.device)
         clock.append(time.perf_counter())
         candidates = recalibrated(self._second_look(scan.volume, proposed), self.card)

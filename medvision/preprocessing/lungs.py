@@ -12,27 +12,27 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from medvision.geometry import Affine, spacing_mm, voxel_to_lps
+from medvision.preprocessing.lung_air import MAX_LUNG_SHARE, MIN_LUNG_ML, Air, find_air
+from medvision.preprocessing.shapes import close, enclosed, erode, squared_distance
 from medvision.volumes import LungMask
 
 COARSE_MM = 2.5
 """Spacing of the mask's grid, as near as whole strides come."""
 
-AIR_HU = -400
-"""Below it is lung or air (half-way between parenchyma and soft tissue)."""
-
-MIN_LUNG_ML = 150.0
-"""Less air inside the body is no lung (an adult's lungs hold litres, a head's sinuses some 50 ml)."""
-
-MIN_PART_ML = 20.0
-"""Smaller pieces of air (bowel gas, sinuses) are left out."""
-
-GAS_HU = -970.0
-"""A piece whose median lies below holds gas without parenchyma: stomach, bowel, a large airway."""
-
 CLOSING_MM = 12.0
 """Dents of the outline up to this radius are closed: a nodule on the pleura stays in."""
 
+WALL_CLOSING_MM = 40.0
+"""So are larger ones on the ribs' side: a tumour at the wall stays in. On the other side lies the heart."""
+
+NEAR_SEED_MM = 25.0
+"""Further from the middle of either lung, a voxel's side is that of the midline."""
+
+MIN_APART_MM = 40.0
+"""The middles of two lungs lie further apart from side to side; a small child's some 60."""
+
 Mask = NDArray[np.bool_]
+Vector = NDArray[np.float64]
 
 
 def find_lungs(volume: hd.Volume) -> LungMask:
@@ -42,19 +42,32 @@ def find_lungs(volume: hd.Volume) -> LungMask:
         volume: HU, slice, row, column order, any orientation.
 
     Returns:
-        The mask on a grid of about `COARSE_MM`; with `found=False` it covers the whole body instead.
+        The mask on a grid of about `COARSE_MM`; with `found=False` it covers the whole body instead, and says
+        why.
     """
     hu, affine = _coarse(volume)
     spacing = np.array(spacing_mm(affine))
-    body = _body(hu)
-    lungs = _lung_parts(hu, body & (hu < AIR_HU), float(np.prod(spacing)) / 1000)
-    if lungs.sum() * float(np.prod(spacing)) / 1000 < MIN_LUNG_ML:
-        return LungMask(body.astype(np.uint8), affine, found=False)
+    air = find_air(hu, spacing)
+    absent, doubt = _doubt(air)
+    if doubt:
+        return LungMask(air.body.astype(np.uint8), affine, found=False, doubt=doubt, absent=absent)
     labels = np.zeros(hu.shape, dtype=np.uint8)
-    (box,) = ndimage.find_objects(lungs.astype(np.uint8))
-    labels[box] = _close(_sides(lungs[box], affine), spacing)
-    labels[~body] = 0
+    box = _box(air.lungs)
+    x_mm = _x_mm(affine, hu.shape)
+    sides = _sides(air.lungs[box], x_mm[box], spacing, float(x_mm[air.body].mean()))
+    labels[box] = _close(sides, x_mm[box], spacing)
+    labels[~air.body] = 0
     return LungMask(labels, affine, found=True)
+
+
+def _doubt(air: Air) -> tuple[bool, str]:
+    """Whether nothing like a lung is there, and why what is there may be none."""
+    if air.lungs.any():
+        too_much = f"air fills {air.share:.0%} of the body, more than lungs do: the whole body was searched"
+        return False, too_much if air.share > MAX_LUNG_SHARE else ""
+    if air.gas_ml >= MIN_LUNG_ML:
+        return False, f"{air.gas_ml:.0f} ml of air hold no vessels: the whole body was searched"
+    return True, "nothing like a lung is there: nothing was searched"
 
 
 def _coarse(volume: hd.Volume) -> tuple[NDArray[np.int16], Affine]:
@@ -66,70 +79,56 @@ def _coarse(volume: hd.Volume) -> tuple[NDArray[np.int16], Affine]:
     return np.ascontiguousarray(picked), affine
 
 
-def _body(hu: NDArray[np.int16]) -> Mask:
-    """The largest piece of tissue, with everything it encloses in its slice."""
-    tissue = ndimage.binary_opening(hu > AIR_HU, iterations=1)
-    labels, count = ndimage.label(tissue)
-    if count == 0:
-        return np.ones(hu.shape, dtype=np.bool_)
-    largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-    return np.stack([ndimage.binary_fill_holes(plane) for plane in largest])
+def _box(mask: Mask) -> tuple[slice, ...]:
+    (box,) = ndimage.find_objects(mask.astype(np.uint8))
+    return tuple(box)
 
 
-def _lung_parts(hu: NDArray[np.int16], air: Mask, voxel_ml: float) -> Mask:
-    """Keep the pieces of air that are large enough and hold parenchyma."""
-    labels, count = ndimage.label(ndimage.binary_opening(air, iterations=1))
-    if count == 0:
-        return np.zeros_like(air)
-    index = np.arange(1, count + 1)
-    large = np.bincount(labels.ravel())[1:] * voxel_ml >= MIN_PART_ML
-    keep = [i for i in index[large] if np.median(hu[labels == i]) > GAS_HU]
-    return np.isin(labels, keep)
+def _sides(lungs: Mask, x_mm: Vector, spacing: Vector, middle_mm: float) -> NDArray[np.uint8]:
+    """Right (1) and left (2): erode until two large pieces remain, then give each voxel to the nearer.
 
-
-def _sides(lungs: Mask, affine: Affine) -> NDArray[np.uint8]:
-    """Right (1) and left (2): erode until two large pieces remain, then give each voxel to the nearer."""
+    Pieces one above the other are of one lung; where there is no second one, the body's middle decides.
+    """
     core = lungs
     for _ in range(6):
         labels, count = ndimage.label(core)
         sizes = np.bincount(labels.ravel())[1:] if count else np.zeros(0)
         order = np.argsort(sizes)[::-1]
         if count >= 2 and sizes[order[1]] > 0.2 * sizes[order[0]]:
-            return _nearest_of(labels, (order[0] + 1, order[1] + 1), affine, lungs)
-        core = ndimage.binary_erosion(core)
-    return _by_midline(lungs, affine)
+            pair = [labels == order[k] + 1 for k in (0, 1)]
+            means = [float(x_mm[piece].mean()) for piece in pair]
+            if abs(means[0] - means[1]) >= MIN_APART_MM:
+                right, left = pair if means[0] < means[1] else pair[::-1]
+                return _nearest_of(right, left, x_mm > np.mean(means), spacing, lungs)
+        core = erode(core)
+    return np.where(lungs, np.where(x_mm < middle_mm, 1, 2), 0).astype(np.uint8)
 
 
-def _nearest_of(
-    labels: NDArray[np.int32], pair: tuple[int, int], affine: Affine, lungs: Mask
-) -> NDArray[np.uint8]:
-    """Right lung = smaller LPS x."""
-    seeds = np.zeros(labels.shape, dtype=np.uint8)
-    x = [voxel_to_lps(affine, np.mean(np.nonzero(labels == label), axis=1))[0] for label in pair]
-    right, left = pair if x[0] < x[1] else pair[::-1]
-    seeds[labels == right], seeds[labels == left] = 1, 2
-    nearest = ndimage.distance_transform_edt(seeds == 0, return_distances=False, return_indices=True)
-    return np.where(lungs, seeds[tuple(nearest)], 0).astype(np.uint8)
+def _nearest_of(right: Mask, left: Mask, beyond: Mask, spacing: Vector, lungs: Mask) -> NDArray[np.uint8]:
+    """Where neither is near, `beyond` the middle is left."""
+    to_right, to_left = (squared_distance(seed, spacing, NEAR_SEED_MM) for seed in (right, left))
+    is_left = (to_left < to_right) | ((to_left == to_right) & beyond)
+    return np.where(lungs, 1 + is_left, 0).astype(np.uint8)
 
 
-def _by_midline(lungs: Mask, affine: Affine) -> NDArray[np.uint8]:
-    """Split at the middle of the mask's extent along LPS x."""
-    index = np.argwhere(lungs)
-    x = voxel_to_lps(affine, index)[:, 0]
-    result = np.zeros(lungs.shape, dtype=np.uint8)
-    result[tuple(index.T)] = np.where(x < (x.min() + x.max()) / 2, 1, 2)
-    return result
+def _x_mm(affine: Affine, shape: tuple[int, ...]) -> Vector:
+    """LPS x of each voxel of a grid whose axes are nearly the patient's."""
+    axis = int(np.argmax(np.abs(affine[0, :3])))
+    index = np.zeros((shape[axis], 3))
+    index[:, axis] = np.arange(shape[axis])
+    along = voxel_to_lps(affine, index)[:, 0].reshape([-1 if k == axis else 1 for k in range(3)])
+    return np.broadcast_to(along, shape)
 
 
-def _close(sides: NDArray[np.uint8], spacing: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Close each side with a ball of `CLOSING_MM` by two distance transforms, then fill its slices' holes."""
+def _close(sides: NDArray[np.uint8], x_mm: Vector, spacing: Vector) -> NDArray[np.uint8]:
+    """Close each side, the ribs' half of it more than the heart's, then fill its slices' holes."""
     result = sides.copy()
-    margin = tuple((n, n) for n in np.ceil(CLOSING_MM / spacing).astype(int) + 1)
-    inner = tuple(slice(low, -high) for low, high in margin)
     for side, box in enumerate(ndimage.find_objects(sides), start=1):
-        part, kept = result[box], sides[box] == side
-        grown = ndimage.distance_transform_edt(~np.pad(kept, margin), sampling=spacing) <= CLOSING_MM
-        closed = ndimage.distance_transform_edt(grown, sampling=spacing)[inner] > CLOSING_MM
-        filled = np.stack([ndimage.binary_fill_holes(plane) for plane in closed | kept])
-        part[filled & (part == 0)] = side
+        if box is None:
+            continue
+        kept, at = sides[box] == side, x_mm[box]
+        outer = (at < at[kept].mean()) == (side == 1)
+        closed = close(kept, spacing, CLOSING_MM) | (close(kept, spacing, WALL_CLOSING_MM) & outer)
+        part = result[box]
+        part[enclosed(closed) & (part == 0)] = side
     return result

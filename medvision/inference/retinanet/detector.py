@@ -14,6 +14,7 @@ from torch import Tensor
 
 from medvision.findings import Candidate, Point
 from medvision.geometry import Affine, spacing_mm, voxel_to_lps
+from medvision.inference.lung_check import nothing_to_see
 from medvision.inference.lung_places import near_lungs
 from medvision.inference.predictor import Detection, choose_device
 from medvision.inference.recalibrated import recalibrated
@@ -53,6 +54,8 @@ class RetinaNetPredictor:
         oriented = to_ras(scan.volume)
         lungs = find_lungs(oriented)
         clock.append(time.perf_counter())
+        if lungs.absent:
+            return Detection((), lungs, nothing_to_see(lungs), {"lungs": clock[1] - clock[0]})
         grid = ras_grid(oriented, self.card.grid.spacing_mm)
         where = torch.from_numpy(near_lungs(lungs, grid.affine, tuple(grid.hu.shape)))
         image = window(grid.hu, self.card.grid.window_hu)
