@@ -95,6 +95,13 @@ def check_device(_: click.Context, __: click.Parameter, device: str) -> str:
 @click.option(
     "--sign", type=options.EXISTING_FILE, metavar="KEY.pem", help="Sign each report.json (Ed25519)."
 )
+@click.option(
+    "--priors",
+    type=options.EXISTING,
+    multiple=True,
+    metavar="DIR|STORE|OUT",
+    help="Where earlier examinations of the same patients lie; findings are compared with the latest one.",
+)
 @options.resume
 @options.index
 @click.option(
@@ -120,6 +127,7 @@ def infer(  # noqa: PLR0913  one argument an option
     index: Path | None,
     patient_data: Path | None,
     sign: Path | None,
+    priors: tuple[Path, ...],
     all_series: bool,
     language: LanguageCode,
     resume: bool,
@@ -158,6 +166,7 @@ def infer(  # noqa: PLR0913  one argument an option
         index=index,
         patient_data=patient_data,
         sign=sign,
+        priors=priors,
         language=language,
     )
     lines = [", ".join(f"{number} {name}" for name, number in result.counts.items())]

@@ -19,13 +19,17 @@ from medvision.findings import Candidate, Measurement
 from medvision.guidelines import PatientTable
 from medvision.inference.context import add_context
 from medvision.inference.detectors import Detector
+from medvision.inference.earlier import Earlier, with_earlier
 from medvision.inference.hardware import hardware_class
+from medvision.inference.lung_check import lung_search_check
 from medvision.inference.predictor import Detection
 from medvision.inference.training_range import training_range_check
 from medvision.measurement.nodule import NoduleMask, measure
 from medvision.models.card import SeenRecord
 from medvision.models.leakage import LeakageGuard
 from medvision.preprocessing.fingerprint import fingerprint
+from medvision.priors.compare import Exam
+from medvision.priors.find import Priors
 from medvision.reporting.build import build_report, ranked, read_report
 from medvision.reporting.case import DICOM_FORMATS, write_case
 from medvision.reporting.languages import LanguageCode
@@ -76,6 +80,7 @@ class CaseSettings:
         patients: what guidelines ask of patients.
         language: of the pages.
         signing_key: to sign reports with; None where they are not signed.
+        priors: earlier examinations to compare with; None where none were given.
     """
 
     model: ModelRecord
@@ -88,6 +93,7 @@ class CaseSettings:
     patients: PatientTable = field(default_factory=PatientTable)
     language: LanguageCode = "en"
     signing_key: Ed25519PrivateKey | None = field(default=None, repr=False)
+    priors: Priors | None = None
 
 
 def finished_report(folder: Path, settings: CaseSettings) -> Report | None:
@@ -109,28 +115,33 @@ class Examined:
         detection: all candidates, lungs, heat map, seconds.
         masks: where each finding lies, in the report's order.
         measuring: seconds spent on measurements.
+        comparing: seconds spent on the earlier examination.
     """
 
     report: Report
     detection: Detection
     masks: tuple[NoduleMask, ...]
     measuring: float
+    comparing: float = 0.0
 
 
-def examine(scan: Scan, predictor: Detector, settings: CaseSettings) -> Examined:
+def examine(
+    scan: Scan, predictor: Detector, settings: CaseSettings, earlier: Earlier | None = None
+) -> Examined:
     """Find, measure, put into context.
 
     Args:
         scan: the decoded Series.
         predictor: the loaded model.
         settings: operating point, formats, lineage.
+        earlier: examination to compare with, or why there is none; None where none was asked for.
     """
     detection = predictor.predict(scan)
     start = time.perf_counter()
     findings = measure_findings(scan, detection.candidates, detection.lungs, settings.operating_point)
     measuring = time.perf_counter() - start
     report = build_report(
-        _with_training_range(scan, predictor.card.training),
+        _with_checks(scan, predictor.card.training, detection.lungs),
         [(candidate, measurement) for candidate, measurement, _ in findings],
         model=settings.model,
         operating_point=settings.operating_point,
@@ -146,12 +157,22 @@ def examine(scan: Scan, predictor: Detector, settings: CaseSettings) -> Examined
         seen=look_for_overlap(scan, settings.guard),
         explanation=EXPLANATION if predictor.explains and "html" in settings.formats else None,
     )
+    start = time.perf_counter()
+    if earlier is not None:
+        exam = Exam(scan, detection.lungs, detection.candidates, settings.operating_point.threshold)
+        report = with_earlier(report, exam, [finding[:2] for finding in findings], earlier, predictor)
+    comparing = time.perf_counter() - start
     report = add_context(report, settings.patients, scan.patient_id)
-    return Examined(report, detection, tuple(mask for _, _, mask in findings), measuring)
+    return Examined(report, detection, tuple(mask for _, _, mask in findings), measuring, comparing)
 
 
 def process_case(
-    scan: Scan, folder: Path, predictor: Detector, settings: CaseSettings, image: Path | None = None
+    scan: Scan,
+    folder: Path,
+    predictor: Detector,
+    settings: CaseSettings,
+    image: Path | None = None,
+    earlier: Earlier | None = None,
 ) -> tuple[Report, Stages]:
     """Find, measure, write. `report.json` comes last, so a folder that has it is complete.
 
@@ -162,11 +183,12 @@ def process_case(
         settings: operating point, formats, lineage.
         image: one of the scan's DICOM files, from which DICOM results take patient and study; None for a
             scan from a STORE.
+        earlier: examination to compare with, or why there is none; None where none was asked for.
 
     Returns:
         The report, and the seconds spent, a stage.
     """
-    examined = examine(scan, predictor, settings)
+    examined = examine(scan, predictor, settings, earlier)
     report, detection = examined.report, examined.detection
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / CANDIDATES, candidates_csv(scan.name, detection.candidates))
@@ -183,10 +205,12 @@ def process_case(
         settings.formats,
         explanations=explanations,
         masks=examined.masks,
+        prior_scan=earlier.scan if earlier and any(one.prior for one in report.findings) else None,
         language_code=settings.language,
         header=read_source_header(image) if image and set(settings.formats) & set(DICOM_FORMATS) else None,
     )
-    stages = {
+    stages = {"priors": examined.comparing} if earlier else {}
+    stages |= {
         "measurement": examined.measuring,
         "explanations": explained - start,
         "report": time.perf_counter() - explained,
@@ -194,9 +218,10 @@ def process_case(
     return report, detection.seconds | stages
 
 
-def _with_training_range(scan: Scan, training: SeenRecord) -> Scan:
-    check = training_range_check(scan, training)
-    return scan if check is None else replace(scan, checks=(*scan.checks, check))
+def _with_checks(scan: Scan, training: SeenRecord, lungs: LungMask) -> Scan:
+    """The scan, and what only the detector can say of it."""
+    checks = (lung_search_check(lungs), training_range_check(scan, training))
+    return replace(scan, checks=(*scan.checks, *(check for check in checks if check is not None)))
 
 
 def look_for_overlap(scan: Scan, guard: LeakageGuard) -> list[TrainingOverlap] | None:

@@ -35,6 +35,7 @@ from medvision.inference.case import (
 )
 from medvision.inference.context import keeps_context
 from medvision.inference.detectors import Detector, open_detector
+from medvision.inference.earlier import Earlier, find_priors, keeps_earlier, read_earlier
 from medvision.inference.operating_point import choose_operating_point
 from medvision.inference.origins import remember_origins
 from medvision.inference.run_record import RunRecord, installed_versions, settings_sha256
@@ -106,6 +107,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     patient_data: Path | None = None,
     language: LanguageCode = "en",
     sign: Path | None = None,
+    priors: Sequence[Path] = (),
 ) -> InferResult:
     """Find nodules in the chest CTs among the sources and write OUT.
 
@@ -130,6 +132,8 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         patient_data: table of what guidelines ask of patients (contract "patient_data").
         language: of the pages; tables and `report.json` are English.
         sign: Ed25519 private key (PEM); each `report.json` gets a `report.json.sig` beside it.
+        priors: where earlier examinations of the same patients lie (files, folders, archives, one STORE, or
+            OUT folders of earlier runs on this machine); findings are compared with the latest one.
 
     Raises:
         ContractError: the table of patients breaks its contract.
@@ -151,6 +155,9 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     place = None if _is_one_store(sources) else index or cached_index(out)
     with HeaderIndex(place, trusted=resume) as known:
         found, problems = _find(sources, min_slices, known)
+        if priors:
+            earlier = find_priors(priors, min_slices=min_slices, index=known)
+            settings = replace(settings, priors=earlier)
         selection = select(
             found, wanted=series, every=all_series, trained_kernels=predictor.card.training.kernels
         )
@@ -192,12 +199,16 @@ class _Ready:
     scan: Scan | None
     fingerprint: Fingerprint
     problems: tuple[Problem, ...] = ()
+    earlier: Earlier | None = None
 
 
 def _prepare(source: ScanSource, out: Path, settings: CaseSettings, *, resume: bool) -> _Ready:
     """Read a scan, except where the report of an earlier run is still right."""
     report = finished_report(out / source.name, settings) if resume else None
-    if report is not None and not keeps_context(report, source, settings.patients):
+    prior = settings.priors.choose(source) if settings.priors else None
+    if report is not None and not (
+        keeps_earlier(report, prior) and keeps_context(report, source, settings.patients)
+    ):
         report = None
     if report is not None:
         fingerprint = source.fingerprint()
@@ -206,7 +217,8 @@ def _prepare(source: ScanSource, out: Path, settings: CaseSettings, *, resume: b
     reading = source.read_scan()
     if report is not None and report.lineage.input_sha256 != reading.fingerprint.input_sha256:
         report = None
-    return _Ready(report, reading.scan, reading.fingerprint, reading.problems)
+    earlier = read_earlier(prior) if prior and report is None else None
+    return _Ready(report, reading.scan, reading.fingerprint, reading.problems, earlier)
 
 
 def _settings(
@@ -295,7 +307,7 @@ def _analyse(
     if ready.scan is None:
         raise ValueError("neither a report nor a scan")
     image = ready.fingerprint.files[0].path if ready.fingerprint.files else None
-    report, stages = process_case(ready.scan, folder, predictor, settings, image)
+    report, stages = process_case(ready.scan, folder, predictor, settings, image, ready.earlier)
     _add(progress.stages, stages)
     return report
 

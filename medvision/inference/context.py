@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from medvision.dicom.tables import ScanSource
 from medvision.guidelines import PatientTable, describe_patient
 from medvision.reporting.context import with_context
@@ -18,7 +20,10 @@ def add_context(report: Report, patients: PatientTable, patient_id: str) -> Repo
     """
     series = report.series
     given = patients.find(series.series_instance_uid, series.study_instance_uid, patient_id)
-    return with_context(report, describe_patient(given, series.patient_age, series.patient_sex))
+    patient = describe_patient(given, series.patient_age, series.patient_sex)
+    if report.prior is not None and patient.prior_ct is None:
+        patient = replace(patient, prior_ct=True, origins={**patient.origins, "prior_ct": "DICOM"})
+    return with_context(report, patient)
 
 
 def keeps_context(report: Report, source: ScanSource, patients: PatientTable) -> bool:

@@ -15,7 +15,9 @@ from medvision.errors import ModelError, NothingToDoError
 from medvision.guidelines import Patient, PatientTable
 from medvision.inference.case import CaseSettings, examine
 from medvision.inference.comparison import Difference, compare_reports, same_conditions
+from medvision.inference.context import add_context
 from medvision.inference.detectors import Detector, open_detector
+from medvision.inference.earlier import without_earlier
 from medvision.inference.origins import recall_origins
 from medvision.inference.run_record import installed_versions
 from medvision.models.leakage import LeakageGuard
@@ -111,6 +113,7 @@ def replay(recorded: Report, scan: Scan, predictor: Detector) -> Verification:
         scan: its scan, or what is said to be.
         predictor: its model, or what is said to be.
     """
+    recorded = _alone(recorded)
     replayed = examine(scan, predictor, _settings(recorded, predictor)).report
     exact = same_conditions(recorded, replayed)
     differences = compare_reports(recorded, replayed, exact=exact)
@@ -119,6 +122,14 @@ def replay(recorded: Report, scan: Scan, predictor: Detector) -> Verification:
     else:
         outcome = "differs"
     return Verification(outcome, exact, tuple(differences), len(recorded.findings))
+
+
+def _alone(recorded: Report) -> Report:
+    """Without the comparison with an earlier examination, which is not replayed, and what follows from it."""
+    if recorded == without_earlier(recorded):
+        return recorded
+    logger.info("the comparison with an earlier examination is not replayed")
+    return add_context(without_earlier(recorded), _patients(recorded), "")
 
 
 def _has_other_figures(differences: Sequence[Difference]) -> bool:

@@ -47,11 +47,11 @@ def growth_between(then: Measurement, now: Measurement, days: int | None) -> Gro
         now: in the current one.
         days: between both; None where a date is not known.
     """
-    errors = [_log_error(measurement) for measurement in (then, now)]
-    if None in errors or min(then.volume_mm3, now.volume_mm3) <= 0:
+    error_then, error_now = _log_error(then), _log_error(now)
+    if error_then is None or error_now is None:
         return Growth("unclear")
     ratio = now.volume_mm3 / then.volume_mm3
-    factor = float(np.exp(Z95 * np.hypot(*[error for error in errors if error is not None])))
+    factor = float(np.exp(Z95 * np.hypot(error_then, error_now)))
     low, high = ratio / factor, ratio * factor
     status = _status(low, high, reliable=then.reliable and now.reliable)
     times: tuple[float | None, ...] = (None, None, None)

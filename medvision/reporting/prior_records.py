@@ -8,6 +8,9 @@ from pydantic import Field
 
 from medvision.reporting.record import Record
 
+EARLIER_CHECK = "earlier examination"
+"""Name of the quality check that says why nothing is compared."""
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Place = tuple[Finite, Finite, Finite]
@@ -50,4 +53,7 @@ class PriorRecord(Record):
     study_date: str | None = Field(default=None, description="(0008,0020), as YYYY-MM-DD")
     days_between: int | None = Field(default=None, ge=0)
     registration: str = Field(default="", description="how both were aligned, and how well")
+    input_sha256: str = Field(
+        default="", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of its content, empty where unknown"
+    )
     vanished: tuple[VanishedRecord, ...] = ()

@@ -12,6 +12,7 @@ from medvision.reporting.html import render
 from medvision.reporting.keyimages import webp_uri
 from medvision.reporting.languages import LanguageCode
 from medvision.reporting.languages.catalogue import mark
+from medvision.reporting.prior_records import EARLIER_CHECK
 from medvision.reporting.report import Report
 from medvision.reporting.tables import csv_text
 from medvision.reporting.thumbnails import THUMBNAIL
@@ -65,7 +66,11 @@ def row_from_report(report: Report, *, page: str = "report.html") -> WorklistRow
         page: file in the case's folder to link to.
     """
     series = report.series
-    messages = [check.message for check in report.quality.checks if check.verdict != "ok" and check.message]
+    messages = [
+        check.message
+        for check in report.quality.checks
+        if check.message and (check.verdict != "ok" or check.name == EARLIER_CHECK)
+    ]
     return WorklistRow(
         name=series.name,
         series_instance_uid=series.series_instance_uid,

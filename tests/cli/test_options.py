@@ -39,6 +39,7 @@ OPTIONS = {
         "--all-series",
         "--patient-data",
         "--sign",
+        "--priors",
         "--language",
         "--index",
         "--resume",
