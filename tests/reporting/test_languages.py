@@ -129,6 +129,8 @@ FRAGMENTS = {
         "measurement/location.py",
         "measurement/nodule.py",
         "inference/training_range.py",
+        "inference/lung_check.py",
+        "preprocessing/lungs.py",
     ],
 )
 def test_what_other_parts_say_is_known(name):

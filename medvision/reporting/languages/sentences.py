@@ -69,6 +69,7 @@ NAMES = (
     "head end",
     "training data",
     "training range",
+    "lung search",
 )
 """Of the quality checks."""
 
@@ -113,6 +114,7 @@ VALUES = (
     "%(number)s voxels cut",
     "no lungs found",
     "both lungs",
+    "right %(right)s ml, left %(left)s ml",
     "top %(top)s cm², bottom %(bottom)s cm²",
     "%(width)s mm wide, body at %(share)s of the edge, lung at the edge %(volume)s ml",
     "body at most %(share)s of the edge, lung at most %(volume)s ml",
@@ -186,6 +188,11 @@ MESSAGES = (
     "most of the picture is padding",
     "values beyond what 16 bits hold were cut to %(limit)s HU",
     "no lungs were found: is this a chest?",
+    "nothing like a lung is there: nothing was searched",
+    "air fills %(share)s of the body, more than lungs do: the whole body was searched",
+    "%(volume)s ml of air hold no vessels: the whole body was searched",
+    "only the left lung holds air: the right side was not searched",
+    "only the right lung holds air: the left side was not searched",
     "the lungs are cut off at the top",
     "the lungs are cut off at the bottom",
     "the lungs are cut off at the top and at the bottom",
