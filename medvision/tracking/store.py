@@ -86,15 +86,18 @@ def sqlite_path(uri: str) -> Path:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What a store or the place of its files raises when it does not do what it is asked."""
+    """What a store or the place of its files raises when it does not do what it is asked.
+
+    ImportError is for drivers: of PostgreSQL, of S3.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
         from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:
-        return (MlflowException, OSError)
-    return (MlflowException, OSError, Boto3Error, BotoCoreError, ClientError)
+        return (MlflowException, OSError, ImportError)
+    return (MlflowException, OSError, ImportError, Boto3Error, BotoCoreError, ClientError)
 
 
 def first_line(error: Exception) -> str:

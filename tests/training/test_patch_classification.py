@@ -255,3 +255,19 @@ def test_unlabelled_patches_are_learnt_from(tmp_path: Path, manifest: Path):
     nothing_new = _config(tmp_path, manifest, *chosen, f"data.unlabelled={manifest.parent / 'same.csv'}")
     with pytest.raises(DataError, match="every patient has labels already"):
         run_job(nothing_new)
+
+
+def test_folds_are_runs_below_that_of_the_training(tmp_path: Path, manifest: Path):
+    client_of = pytest.importorskip("mlflow").MlflowClient
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    result = run_job(_config(tmp_path, manifest, "tracking.enabled=true", f"tracking.uri={uri}"))
+    client = client_of(uri, uri)
+    runs = {run.info.run_id: run for run in client.search_runs(["1"])}
+    parent = runs.pop(result.run_id)
+    assert sorted(run.info.run_name for run in runs.values()) == [
+        f"{parent.info.run_name} fold {fold}" for fold in range(3)
+    ]
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {result.run_id}
+    tested = sum(run.data.metrics["cv/patches"] for run in runs.values())
+    (data,) = parent.inputs.dataset_inputs
+    assert json.loads(data.dataset.profile)["patches"] == tested
