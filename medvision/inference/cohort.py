@@ -40,6 +40,7 @@ from medvision.inference.operating_point import choose_operating_point
 from medvision.inference.origins import remember_origins
 from medvision.inference.run_record import RunRecord, installed_versions, settings_sha256
 from medvision.inference.selection import Selection, describe, select
+from medvision.inference.stacks import KnownNodules
 from medvision.models.leakage import LeakageGuard
 from medvision.prefetch import prefetch
 from medvision.progress import track
@@ -60,7 +61,8 @@ class InferResult:
 
     Attributes:
         exit_code: 0 all well, 3 some Series failed, 4 no Series could be used.
-        counts: series processed, reused, failed, rejected, skipped for a better one; findings.
+        counts: series processed, reused, failed, rejected, skipped for a better one; findings, those in
+            overlapping stacks of a study once.
         worklist: the page to open.
     """
 
@@ -80,6 +82,7 @@ class _Progress:
     rejected: dict[str, SeriesRow] = field(default_factory=dict)
     seen: dict[str, list[str]] = field(default_factory=lambda: {"training": [], "validation": []})
     known: HeaderIndex = field(default_factory=lambda: HeaderIndex(None))
+    nodules: KnownNodules = field(default_factory=KnownNodules)
 
     @property
     def exit_code(self) -> int:
@@ -313,11 +316,13 @@ def _analyse(
 
 
 def _note_report(report: Report, formats: Collection[str], progress: _Progress) -> None:
-    progress.counts["findings"] += len(report.findings)
+    known_already = progress.nodules.note(report)
+    progress.counts["findings"] += len(report.findings) - len(known_already)
     for overlap in report.model.training_overlap or ():
         progress.seen[overlap.part].append(report.series.name)
     page = "report.html" if "html" in formats else "report.json"
-    progress.rows.append(row_from_report(report, page=page))
+    row = row_from_report(report, page=page)
+    progress.rows.append(replace(row, reason="; ".join(filter(None, (row.reason, *known_already)))))
 
 
 def _note_rejection(source: ScanSource, error: RejectedSeriesError, progress: _Progress) -> None:

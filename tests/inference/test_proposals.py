@@ -95,3 +95,19 @@ def test_the_box_holds_both_lungs():
             assert (index > 0).all()
             assert (index < shape).all()
     assert np.prod(shape) * 8 < 0.75 * np.prod(body().array.shape) * 2.5**3
+
+
+def test_the_same_bytes_again_and_nearly_with_other_threads():
+    torch.manual_seed(0)
+    network = HeatMapNet(channels=(8, 8, 8, 8), stem=4).eval()
+    grid = Isotropic(torch.randn(48, 64, 56) * 200 - 700, np.diag([1.25] * 3 + [1.0]))
+    threads = torch.get_num_threads()
+    try:
+        maps = []
+        for count in (1, 1, 2):
+            torch.set_num_threads(count)
+            maps.append(heat_map(network, grid, dtype=torch.float32)[0].probability)
+    finally:
+        torch.set_num_threads(threads)
+    assert maps[0].tobytes() == maps[1].tobytes()
+    assert np.allclose(maps[0], maps[2], atol=1e-5, rtol=0)

@@ -257,6 +257,7 @@ CHOICES = (
     "has fewer remarks on its quality (%(one)s against %(other)s)",
     "has more slices (%(one)s against %(other)s)",
     "is as good and comes first by its UID",
+    "%(finding)s is %(other)s of %(name)s, which overlaps: one nodule, not two",
 )
 """`dicom.choice`: which series of a study is analysed, and why."""
 
