@@ -118,7 +118,7 @@ def _unaligned(which: str) -> Alignment:
 
 def _judged(overlap: float, similarity: float, affine: Affine, transform: Transform) -> Alignment:
     found = overlap >= LEAST_OVERLAP and similarity >= LEAST_SIMILARITY
-    figures = f"overlap of the lungs {overlap:.2f}, correlation of their densities {similarity:.2f}"
+    figures = f"overlap of the lungs {overlap:.2f}, correlation of their vessels {similarity:.2f}"
     words = (
         f"affine and deformable registration of the lungs: {figures}"
         if found

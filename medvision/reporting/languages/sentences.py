@@ -70,6 +70,7 @@ NAMES = (
     "training data",
     "training range",
     "lung search",
+    "earlier examination",
 )
 """Of the quality checks."""
 
@@ -160,6 +161,8 @@ VALUES = (
     "within",
     "outside",
     "like the scans that the model has learnt from",
+    "one of the same patient",
+    "not comparable",
 )
 """What the checks found, and what they expect."""
 
@@ -277,6 +280,25 @@ TRAINING_RANGE = (
 )
 """`inference.training_range`."""
 
+PRIORS = (
+    "no earlier examination of this patient among those given",
+    "no examination of this patient with an earlier Study Date among those given",
+    "no earlier examination: the scan has no Patient ID (0010,0020)",
+    "no earlier examination: the scan has no Study Date (0008,0020)",
+    "no earlier examination: none of %(number)s series given can be used",
+    "affine and deformable registration of the lungs: "
+    "overlap of the lungs %(overlap)s, correlation of their vessels %(similarity)s",
+    "the scans could not be aligned well enough to compare findings: "
+    "overlap of the lungs %(overlap)s, correlation of their vessels %(similarity)s",
+    "the scans could not be aligned: no lungs were found in the earlier one",
+    "the scans could not be aligned: no lungs were found in the current one",
+    "that place lies outside the current scan",
+    "nothing stands out at that place any more",
+    "something of %(volume)s mm³ is still there",
+    "something of %(volume)s mm³ is still there, below the operating point",
+)
+"""`priors` and `inference.earlier`: what was compared, or why nothing was."""
+
 GUIDELINES = (
     "Suggests category %(category)s by %(guideline)s (%(meaning)s): %(management)s.",
     "Suggests category %(first)s to %(last)s by %(guideline)s, which the facts leave open; "
@@ -390,6 +412,7 @@ SENTENCES: tuple[str, ...] = tuple(
             *CHOICES,
             *OPERATING_POINTS,
             *TRAINING_RANGE,
+            *PRIORS,
             *GUIDELINES,
             *REASONS,
             *FACTS,
