@@ -180,6 +180,7 @@ def test_infer_hands_on_options_and_exit_code(
         "patient_data": None,
         "language": "de",
         "sign": None,
+        "priors": (),
     }
     printed = capsys.readouterr().out
     assert "1 processed, 2 failed" in printed
