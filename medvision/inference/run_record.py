@@ -19,7 +19,17 @@ from medvision.reporting.languages import LanguageCode
 from medvision.reporting.report import OperatingPoint
 from medvision.reporting.run import RunDocument, SeenInTraining, write_run
 
-PACKAGES = ("medvision", "torch", "monai", "numpy", "scipy", "scikit-image", "pydicom", "highdicom")
+PACKAGES = (
+    "medvision",
+    "torch",
+    "monai",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "pydicom",
+    "highdicom",
+    "SimpleITK",
+)
 """Whose version can change a result."""
 
 
