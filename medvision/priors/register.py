@@ -36,7 +36,7 @@ AFFINE_STEPS = 60
 DEMONS = ((2, 50), (1, 12))
 """Shrinking and iterations, a level."""
 SMOOTHING_VOX = 1.5
-LEAST_OVERLAP, LEAST_SIMILARITY = 0.85, 0.7
+LEAST_OVERLAP, LEAST_SIMILARITY = 0.85, 0.75
 """Below either, two scans are not compared; see docs/priors.md."""
 INVERSIONS = 20
 SEED = 1
