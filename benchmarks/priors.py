@@ -34,6 +34,14 @@ from medvision.volumes import Scan
 SEED, DAYS, THRESHOLD = 41, 365, 0.5
 GROWTH = (0.0, 0.0, 0.25, 0.5, 1.0, 2.0)
 BREATHS = (-0.4, -0.2, 0.0, 0.1)
+BANDS = {
+    "0 %": (-0.1, 0.1),
+    "25 %": (0.1, 0.4),
+    "50 %": (0.4, 0.75),
+    "100 %": (0.75, 1.5),
+    "200 %": (1.5, 3.0),
+}
+"""Of true growth; only the part of a nodule that lies in the lung counts, so that it is not quite as asked."""
 TURN_DEGREES, SHIFT_MM = 3.0, 15.0
 BELOW = 0.15
 """Share of nodules whose mark is below the operating point in the earlier examination."""
@@ -238,13 +246,9 @@ def show_fates(fates: Sequence[Fate]) -> None:
         "| limits hold |"
     )
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    edges = ((-0.1, 0.1), (0.1, 0.4), (0.4, 0.75), (0.75, 1.5), (1.5, 3.0))
     groups = [
-        (
-            f"about {round(100 * (low + high) / 2 / 25) * 25} %",
-            [f for f in fates if f.growth is not None and low <= f.growth < high],
-        )
-        for low, high in edges
+        (f"about {name}", [f for f in fates if f.growth is not None and low <= f.growth < high])
+        for name, (low, high) in BANDS.items()
     ]
     groups += [
         ("new", [f for f in fates if f.growth is None]),
