@@ -41,7 +41,7 @@ BANDS = {
     "100 %": (0.75, 1.5),
     "200 %": (1.5, 3.0),
 }
-"""Of true growth; only the part of a nodule that lies in the lung counts, so that it is not quite as asked."""
+"""Of true growth; only the part of a nodule inside the lung counts, so that it is not quite as asked."""
 TURN_DEGREES, SHIFT_MM = 3.0, 15.0
 BELOW = 0.15
 """Share of nodules whose mark is below the operating point in the earlier examination."""
