@@ -60,18 +60,8 @@ FIGURES = {"ece": "calibration error", "brier": "Brier score", "log_loss": "log 
     show_default=True,
     help="How; auto takes what does best on patients held out.",
 )
-@click.option(
-    "--fp-per-scan",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="X",
-    help="Operating point of the new model: so many false positives a scan.",
-)
-@click.option(
-    "--threshold",
-    type=click.FloatRange(min=0, max=1),
-    metavar="P",
-    help="Operating point of the new model: this recalibrated probability.",
-)
+@options.fp_per_scan("Operating point of the new model: so many false positives a scan.")
+@options.threshold("Operating point of the new model: this recalibrated probability.")
 @options.seed
 @options.common
 def calibrate(  # noqa: PLR0913, PLR0917  one argument an option

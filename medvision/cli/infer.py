@@ -14,25 +14,6 @@ if TYPE_CHECKING:
     from medvision.reporting.languages import LanguageCode
 
 
-def split_formats(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
-    """Option callback: known formats, each once."""
-    from medvision.reporting.case import FORMATS
-
-    chosen = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    unknown = [name for name in chosen if name not in FORMATS]
-    if unknown or not chosen:
-        raise click.BadParameter(f"{text!r}: choose from {','.join(FORMATS)}")
-    return chosen
-
-
-def check_device(_: click.Context, __: click.Parameter, device: str) -> str:
-    """Option callback: a device that can be asked for."""
-    kind, _colon, number = device.partition(":")
-    if device in {"auto", "cpu", "cuda"} or (kind == "cuda" and number.isdecimal()):
-        return device
-    raise click.BadParameter(f"{device!r}: choose from auto, cpu, cuda, cuda:N")
-
-
 @click.command(
     short_help="Find nodules in chest CTs, write reports.",
     epilog=options.example("medvision infer /data/patient-1 -o out --model demo/model"),
@@ -45,31 +26,10 @@ def check_device(_: click.Context, __: click.Parameter, device: str) -> str:
     metavar="MODEL",
     help="A model directory, runs:/RUN/PATH, models:/NAME@ALIAS or monai-bundle:PATH.",
 )
-@click.option(
-    "--formats",
-    default="json,csv,html",
-    show_default=True,
-    metavar="LIST",
-    callback=split_formats,
-    help="What to write for each series: json,csv,html, and as DICOM seg,labelmap,sr,sc,kos.",
-)
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    metavar="auto|cpu|cuda[:N]",
-    callback=check_device,
-    help="Where the networks run.",
-)
-@click.option(
-    "--fp-per-scan",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="X",
-    help="Report as many marks as give X false positives a scan.  [default: the model's]",
-)
-@click.option(
-    "--threshold", type=click.FloatRange(0, 1), metavar="P", help="Report findings from probability P on."
-)
+@options.formats("json,csv,html")
+@options.device
+@options.fp_per_scan("Report as many marks as give X false positives a scan.  [default: the model's]")
+@options.threshold("Report findings from probability P on.")
 @click.option(
     "--series",
     multiple=True,

@@ -13,7 +13,6 @@ import click
 
 from medvision.cli import options
 from medvision.cli.console import show
-from medvision.cli.infer import check_device, split_formats
 
 if TYPE_CHECKING:
     from medvision.config.network import ListenConfig
@@ -54,22 +53,8 @@ if TYPE_CHECKING:
     metavar="AET",
     help="AE title that may send; several.  [default: every one]",
 )
-@click.option(
-    "--formats",
-    default="json,csv,html,seg,sr",
-    show_default=True,
-    metavar="LIST",
-    callback=split_formats,
-    help="What to write for each series; DICOM ones are sent back.",
-)
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    metavar="auto|cpu|cuda[:N]",
-    callback=check_device,
-    help="Where the networks run.",
-)
+@options.formats("json,csv,html,seg,sr", "; DICOM ones are sent back")
+@options.device
 @options.common
 def listen(
     out: Path,

@@ -211,9 +211,7 @@ def export(model: str, out: Path, *, form: Format | Literal["monai-bundle"], as_
     help="How much worse it may be: sensitivity (default 0.05), false_positives a scan (0.25), calibration "
     "(0.05), time as a fraction (0.25); can be repeated.",
 )
-@click.option(
-    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]", help="Where the models run."
-)
+@options.device
 @click.option(
     "--bootstrap",
     type=click.IntRange(min=100),

@@ -35,6 +35,61 @@ index = click.option(
 seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="S")
 
 
+def formats(default: str, note: str = "") -> Callable[[Command], Command]:
+    """--formats: what is written for each Series."""
+    return click.option(
+        "--formats",
+        default=default,
+        show_default=True,
+        metavar="LIST",
+        callback=_split_formats,
+        help=f"What to write for each series: json,csv,html, and as DICOM seg,labelmap,sr,sc,kos{note}.",
+    )
+
+
+def device(command: Command) -> Command:
+    """--device: where the networks run."""
+    return click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="auto|cpu|cuda[:N]",
+        callback=_check_device,
+        help="Where the networks run.",
+    )(command)
+
+
+def fp_per_scan(help_text: str) -> Callable[[Command], Command]:
+    """--fp-per-scan: an operating point by its false positives."""
+    return click.option(
+        "--fp-per-scan", type=click.FloatRange(min=0, min_open=True), metavar="X", help=help_text
+    )
+
+
+def threshold(help_text: str) -> Callable[[Command], Command]:
+    """--threshold: an operating point by its probability."""
+    return click.option("--threshold", type=click.FloatRange(0, 1), metavar="P", help=help_text)
+
+
+def _split_formats(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+    """Known formats, each once."""
+    from medvision.reporting.case import FORMATS
+
+    chosen = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    unknown = [name for name in chosen if name not in FORMATS]
+    if unknown or not chosen:
+        raise click.BadParameter(f"{text!r}: choose from {','.join(FORMATS)}")
+    return chosen
+
+
+def _check_device(_: click.Context, __: click.Parameter, name: str) -> str:
+    """A device that can be asked for."""
+    kind, _colon, number = name.partition(":")
+    if name in {"auto", "cpu", "cuda"} or (kind == "cuda" and number.isdecimal()):
+        return name
+    raise click.BadParameter(f"{name!r}: choose from auto, cpu, cuda, cuda:N")
+
+
 def example(*lines: str) -> str:
     """Epilog of a command: lines to paste, kept as they are."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)

@@ -41,7 +41,7 @@ SIGNATURES = {
     help="Where the scan is; may be given several times.  [default: where infer found it]",
 )
 @click.option("--model", metavar="MODEL", help="The model.  [default: the one that infer used]")
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]")
+@options.device
 @click.option(
     "--key",
     type=options.EXISTING_FILE,
