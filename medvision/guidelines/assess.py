@@ -9,7 +9,7 @@ from medvision.guidelines.brock import cancer_risk
 from medvision.guidelines.fleischner import counts, fleischner, is_benign, open_rows
 from medvision.guidelines.lung_rads import lung_rads, rank
 from medvision.guidelines.nodule import Nodule
-from medvision.guidelines.patient import Patient
+from medvision.guidelines.patient import Patient, not_known
 from medvision.guidelines.suggestion import Applies, CancerRisk, Category, Suggestion
 from medvision.guidelines.tables import fleischner_table, lung_rads_table
 
@@ -141,7 +141,7 @@ def _fleischner_suggestion(
     source = f"{table.source}, {table.url}"
     if applies == "no":
         return _not_for(table.name, why_not, source)
-    missing = tuple(_missing_for_fleischner(patient))
+    missing = _missing_for_fleischner(patient)
     if not nodules:
         return Suggestion(table.name, applies, "", None, NO_FINDING, "", missing, source)
     count = counts(nodules)
@@ -185,17 +185,16 @@ def _whom(patient: Patient) -> str:
     return " ".join(parts)
 
 
-def _missing_for_fleischner(patient: Patient) -> Iterator[str]:
-    if patient.screening is None:
-        yield "whether this is a screening examination"
-    if patient.age_years is None:
-        yield "age"
-    if patient.known_cancer is None:
-        yield "whether a cancer is known"
-    if patient.immunosuppressed is None:
-        yield "whether the patient is immunosuppressed"
-    if patient.risk is None:
-        yield "risk (low or high)"
+def _missing_for_fleischner(patient: Patient) -> tuple[str, ...]:
+    return not_known(
+        {
+            "whether this is a screening examination": patient.screening,
+            "age": patient.age_years,
+            "whether a cancer is known": patient.known_cancer,
+            "whether the patient is immunosuppressed": patient.immunosuppressed,
+            "risk (low or high)": patient.risk,
+        }
+    )
 
 
 def _not_for(guideline: str, why: str, source: str) -> Suggestion:

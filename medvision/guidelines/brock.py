@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from medvision.guidelines.nodule import Nodule
-from medvision.guidelines.patient import Patient
+from medvision.guidelines.patient import Patient, not_known
 from medvision.guidelines.suggestion import CancerRisk
 from medvision.guidelines.tables import BrockModel, TableDensity, brock_table, fleischner_table
 
@@ -89,7 +89,7 @@ def cancer_risk(nodule: Nodule, nodules: int, patient: Patient) -> CancerRisk | 
         model=f"{table.name} {model.code}",
         lower=round(min(values), DIGITS),
         upper=round(max(values), DIGITS),
-        missing=tuple(_missing(nodule, patient)),
+        missing=_missing(nodule, patient),
     )
 
 
@@ -120,18 +120,15 @@ def _sizes(nodule: Nodule) -> Sequence[float]:
     return [nodule.long_axis_mm * limit for limit in limits]
 
 
-def _missing(nodule: Nodule, patient: Patient) -> Iterator[str]:
-    if patient.age_years is None:
-        yield "age"
-    if patient.sex not in ("F", "M"):
-        yield "sex"
-    if patient.family_history is None:
-        yield "family history of lung cancer"
-    if patient.emphysema is None:
-        yield "emphysema"
-    if nodule.upper_lobe is None:
-        yield "lobe"
-    if nodule.spiculated is None:
-        yield "spiculation"
-    if not nodule.reliable:
-        yield "a size to be trusted"
+def _missing(nodule: Nodule, patient: Patient) -> tuple[str, ...]:
+    return not_known(
+        {
+            "age": patient.age_years,
+            "sex": patient.sex if patient.sex in ("F", "M") else None,
+            "family history of lung cancer": patient.family_history,
+            "emphysema": patient.emphysema,
+            "lobe": nodule.upper_lobe,
+            "spiculation": nodule.spiculated,
+            "a size to be trusted": nodule.reliable or None,
+        }
+    )

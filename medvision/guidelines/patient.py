@@ -46,6 +46,11 @@ class Patient:
     origins: Mapping[str, Origin] = field(default_factory=dict)
 
 
+def not_known(facts: Mapping[str, object]) -> tuple[str, ...]:
+    """The names of the facts that are None, in the order given."""
+    return tuple(name for name, value in facts.items() if value is None)
+
+
 def describe_patient(given: Patient | None, patient_age: str | None, patient_sex: str | None) -> Patient:
     """Facts from the user's table, filled up with what DICOM holds.
 
