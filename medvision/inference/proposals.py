@@ -8,13 +8,13 @@ import highdicom as hd
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
 from medvision.config.detection import CandidateConfig
 from medvision.findings import Candidate
-from medvision.geometry import Affine, lps_to_voxel, spacing_mm, voxel_to_lps
+from medvision.geometry import Affine, voxel_to_lps
+from medvision.inference.lung_places import in_or_near_lungs
 from medvision.models.heatmap import MULTIPLE, STRIDE
 from medvision.models.precision import inference_dtype
 from medvision.preprocessing.lungs import find_lungs
@@ -35,9 +35,6 @@ SLAB_VOX = 128
 
 CONTEXT_VOX = 16
 """Slices on either side of a slab that are seen but not kept."""
-
-PLEURA_MM = 5.0
-"""A nodule on the pleura may have its centre this far outside of the mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ def peaks(
     centers = voxel_to_lps(heat.affine, _refine(heat.probability, index))
     scores, radii = heat.probability[tuple(index.T)], radius_mm[tuple(index.T)]
     order = np.argsort(-scores, kind="stable")
-    order = order[_inside(lungs, centers[order])]
+    order = order[in_or_near_lungs(lungs, centers[order])]
     kept: list[int] = []
     for i in order:
         if len(kept) == limits.per_scan:
@@ -146,16 +143,6 @@ def _refine(heat: NDArray[np.float32], index: NDArray[np.int64]) -> NDArray[np.f
     return np.asarray(
         index + (weights[..., None] * offsets).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-12)[:, None]
     )
-
-
-def _inside(lungs: LungMask, centers_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each point lies in the mask or within `PLEURA_MM` of it."""
-    grown = tuple(round(PLEURA_MM / spacing) for spacing in spacing_mm(lungs.affine))
-    mask = ndimage.maximum_filter(lungs.labels > 0, size=tuple(2 * n + 1 for n in grown))
-    index = np.rint(lps_to_voxel(lungs.affine, centers_mm)).astype(int)
-    within = ((index >= 0) & (index < mask.shape)).all(axis=-1)
-    clipped = np.clip(index, 0, np.array(mask.shape) - 1)
-    return np.asarray(within & mask[tuple(clipped.T)])
 
 
 def _candidate(center: NDArray[np.float64], score: float, radius_mm: float) -> Candidate:
