@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from medvision.config.plain_yaml import PlainLoader, parse_plain_yaml
 from medvision.errors import ConfigError
 
 
@@ -115,12 +116,14 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  any t
     return [model for argument in get_args(annotation) for model in _models_in(argument)]
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key written twice, of which YAML would silently keep the last."""
+class _UniqueKeyLoader(PlainLoader):
+    """PlainLoader that refuses a key written twice, of which YAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
         seen = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key is no word", problem_mark=key_node.start_mark)
             if key_node.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"key {key_node.value!r} is written twice", problem_mark=key_node.start_mark
@@ -131,7 +134,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506  a SafeLoader
+        values = parse_plain_yaml(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(f"cannot read configuration {path}: {reason}") from error
@@ -165,6 +168,6 @@ def _apply(values: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override}: {section} holds {_shorten(inner)}, which has no keys")
         values = inner
     try:
-        values[last] = yaml.safe_load(text)
+        values[last] = parse_plain_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override}: the value is not valid YAML") from error

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from medvision.config.plain_yaml import parse_plain_yaml
 from medvision.contracts.csv_chunks import read_chunks
 from medvision.contracts.documents import load_schema
 from medvision.contracts.odcs import load_contract
@@ -113,7 +114,7 @@ def read_document(path: Path) -> Any:  # noqa: ANN401  whatever the file holds
     """
     try:
         text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        return json.loads(text) if path.suffix == ".json" else parse_plain_yaml(text)
     except OSError as error:
         raise ContractError(f"cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from medvision.config.base import describe_problems
 from medvision.config.detection import CandidateConfig, ProposalConfig
+from medvision.config.plain_yaml import parse_plain_yaml
 from medvision.config.second_look import SecondLookConfig
 from medvision.errors import ModelError
 from medvision.models.card_calibration import CardCalibration
@@ -168,7 +169,7 @@ def load_card(folder: Path, kind: type[CardT]) -> CardT:
     if not path.is_file():
         raise ModelError(f"no model at {folder}: no {CARD}; give a folder that `medvision train` wrote")
     try:
-        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values: Any = parse_plain_yaml(path.read_text(encoding="utf-8"))
         return kind.model_validate(values)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not valid YAML; copy the model again") from error
