@@ -15,7 +15,7 @@ from medvision.datasets.fit_checks import check_fit, check_tissue, fit_tissue
 from medvision.datasets.labelled import LabelledSeries
 from medvision.datasets.split_record import SplitRecord, apply_split, read_split, record_split
 from medvision.datasets.splits import split_by_patient
-from medvision.errors import DataError
+from medvision.errors import DataError, NothingToDoError
 from medvision.models.leakage import read_key
 from medvision.training.volumes import TrainingVolume
 
@@ -87,6 +87,20 @@ def check_marks(volumes: Sequence[TrainingVolume], cohort_of: Mapping[str, Path]
             ],
             folder,
         )
+
+
+def check_nodules(
+    training: Sequence[TrainingVolume], validation: Sequence[TrainingVolume], cohorts: Sequence[Path]
+) -> None:
+    """Refuse patients among whom nobody has a nodule.
+
+    Raises:
+        NothingToDoError: there is none to learn from, or none to validate on.
+    """
+    for what, part in (("learn from", training), ("validate on", validation)):
+        if not any(len(volume.radii_mm) for volume in part):
+            where = ", ".join(map(str, cohorts))
+            raise NothingToDoError(f"no nodule to {what} among {len(part)} series of {where}; add patients")
 
 
 def _open_all(folders: Sequence[Path]) -> tuple[list[LabelledSeries], dict[str, Path]]:

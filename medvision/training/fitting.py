@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+from safetensors.torch import load_file
+from torch import nn
+
+from medvision.models.directory import save_weights
+from medvision.models.precision import inference_dtype
+from medvision.training.patch_loader import Patches, PatchLoader
+from medvision.training.step_progress import StepProgress
+
+FINISHED, LAST, BEST = "finished.safetensors", "last.ckpt", "best"
+"""Of a training that has ended; where one that has not goes on; what it ends with."""
 
 _EXPECTED = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6 beside torch 2.13
@@ -37,3 +51,100 @@ def fit(
             trainer.fit(module, training, validation, ckpt_path=checkpoint)
         except SystemExit as stop:
             raise KeyboardInterrupt from stop
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """A training that is counted in steps.
+
+    Attributes:
+        what: is trained, for the progress bar.
+        monitor: logged metric of the validation patches; the lowest is the best.
+        steps: of the optimiser.
+        batch_size: patches a step.
+        validate_every: steps between two looks at the validation patches.
+        patience: looks without a better one before the training stops early.
+    """
+
+    what: str
+    monitor: str
+    steps: int
+    batch_size: int
+    validate_every: int
+    patience: int
+
+    @property
+    def patches(self) -> int:
+        """How many are learnt from in all."""
+        return self.steps * self.batch_size
+
+
+def fit_steps(
+    module: pl.LightningModule,
+    training: Patches,
+    validation: Patches,
+    plan: StepPlan,
+    folder: Path,
+    *,
+    logger: Logger | None = None,
+    resume: bool = False,
+) -> None:
+    """Train and go back to the best validation.
+
+    Args:
+        module: what learns.
+        training: all patches of the training, in their order.
+        validation: patches that choose the best; always the same.
+        plan: how long.
+        folder: for checkpoints.
+        logger: where Lightning logs; nowhere when None.
+        resume: go on from the last checkpoint of the folder, if there is one.
+    """
+    checkpoint = folder / LAST if resume and (folder / LAST).is_file() else None
+    best = ModelCheckpoint(folder, BEST, monitor=plan.monitor, enable_version_counter=False)
+    fit(
+        _step_trainer(plan, folder, best, logger),
+        module,
+        PatchLoader(training, plan.batch_size, first=_learnt_steps(checkpoint)),
+        PatchLoader(validation, plan.batch_size),
+        checkpoint,
+    )
+    module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+
+
+def load_finished(network: nn.Module, folder: Path) -> bool:
+    """Fill a network with what an earlier training in the folder ended with; False where none has ended."""
+    if not (folder / FINISHED).is_file():
+        return False
+    network.load_state_dict(load_file(folder / FINISHED))
+    return True
+
+
+def save_finished(network: nn.Module, folder: Path) -> None:
+    """Remember that the training in the folder has ended, and with which weights."""
+    save_weights(folder / FINISHED, network)
+
+
+def _learnt_steps(checkpoint: Path | None) -> int:
+    """Steps that were done before an interruption."""
+    return int(torch.load(checkpoint, weights_only=True)["global_step"]) if checkpoint else 0
+
+
+def _step_trainer(plan: StepPlan, folder: Path, best: ModelCheckpoint, logger: Logger | None) -> pl.Trainer:
+    # At every validation, after `best`, so that it also remembers which one was the best.
+    last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=False, enable_version_counter=False)
+    stop = EarlyStopping(plan.monitor, patience=plan.patience)
+    progress = StepProgress(f"train {plan.what}", plan.steps, plan.monitor)
+    half = inference_dtype("cuda" if torch.cuda.is_available() else "cpu") == torch.bfloat16
+    return pl.Trainer(
+        max_epochs=1,
+        val_check_interval=min(plan.validate_every, plan.steps),
+        precision="bf16-mixed" if half else "32-true",
+        default_root_dir=folder,
+        callbacks=[best, last, stop, progress],
+        logger=logger or False,
+        log_every_n_steps=min(10, plan.steps),
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        num_sanity_val_steps=0,
+    )

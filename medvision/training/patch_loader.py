@@ -35,18 +35,20 @@ class PatchLoader:
         patches: where they come from.
         batch_size: patches a batch.
         threads: that make batches.
+        first: number of the first batch, where earlier ones were learnt from before an interruption.
     """
 
-    def __init__(self, patches: Patches, batch_size: int, threads: int = 1) -> None:
-        self.patches, self.batch_size, self.threads = patches, batch_size, threads
+    def __init__(self, patches: Patches, batch_size: int, threads: int = 1, *, first: int = 0) -> None:
+        self.patches, self.batch_size, self.threads, self.first = patches, batch_size, threads, first
 
     def __len__(self) -> int:
-        """Number of batches."""
+        """Number of batches, those before the first one too."""
         return math.ceil(len(self.patches) / self.batch_size)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         """Yield what `batch` of the patches makes, such as (B, 1, E, E, E) images."""
-        for _, batch in prefetch(self._make, range(len(self)), threads=self.threads, ahead=AHEAD):
+        numbers = range(self.first, len(self))
+        for _, batch in prefetch(self._make, numbers, threads=self.threads, ahead=AHEAD):
             yield batch.result()
 
     def _make(self, number: int) -> dict[str, Tensor]:

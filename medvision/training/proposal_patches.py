@@ -15,14 +15,12 @@ from medvision.models.heatmap import STRIDE
 from medvision.preprocessing.resample import normalise
 from medvision.simulation.nodules import add_nodule, sample_nodule
 from medvision.training.augmentation import Augmentation
+from medvision.training.patch_places import PatchPlaces
 from medvision.training.volumes import TrainingVolume
 from medvision.training.voxels import cut_cube
 
 PARENCHYMA_HU = (-980.0, -600.0)
 """Simulated nodules are put where the image shows lung."""
-
-JITTER = 0.3
-"""A nodule's patch is centred off the nodule by up to this share of its edge."""
 
 SIGMA_MM = (1.8, 4.0)
 """Bounds of the target's Gaussian around a centre; in between it is `SIGMA_SHARE` of the radius."""
@@ -47,7 +45,6 @@ class PatchDataset:
         volumes: the patients.
         config: patch size, shares.
         length: number of patches.
-        first: number of the first one, where earlier ones have been learnt from before an interruption.
         seed: of everything that is drawn.
         augment: off for validation patches.
     """
@@ -60,20 +57,19 @@ class PatchDataset:
         length: int,
         seed: int,
         augment: bool,
-        first: int = 0,
     ) -> None:
-        self.volumes, self.config = volumes, config
-        self.length, self.first, self.seed = length, first, seed
+        self.config = config
+        self.length, self.seed = length, seed
         self.augmentation = Augmentation() if augment else None
-        self.with_nodules = [i for i, volume in enumerate(volumes) if len(volume.radii_mm)]
+        self.places = PatchPlaces(volumes, (config.patch_vox,) * 3, config.nodule_fraction)
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Image (1, E, E, E) and target (2, E/2, E/2, E/2), for a patch of edge E; see `draw_target`."""
-        random = np.random.default_rng((self.seed, self.first + index))
-        volume, corner = self._choose(random)
+        random = np.random.default_rng((self.seed, index))
+        volume, corner = self.places.draw(random)
         hu = _cut(volume.box.grid.hu, corner, self.config.patch_vox)
         marks = _marks_inside(volume, corner, self.config.patch_vox)
         if self.augmentation:
@@ -88,18 +84,6 @@ class PatchDataset:
         """(B, 1, E, E, E) images and (B, 2, E/2, E/2, E/2) targets."""
         items = [self[index] for index in indices]
         return {key: torch.stack([item[key] for item in items]) for key in ("image", "target")}
-
-    def _choose(self, random: np.random.Generator) -> tuple[TrainingVolume, NDArray[np.int64]]:
-        """Draw a patient and the patch's first corner."""
-        near_nodule = bool(self.with_nodules) and random.random() < self.config.nodule_fraction
-        choice = self.with_nodules if near_nodule else range(len(self.volumes))
-        volume = self.volumes[choice[int(random.integers(len(choice)))]]
-        edge = self.config.patch_vox
-        if near_nodule:
-            center = random.choice(volume.centers_vox) + random.uniform(-JITTER, JITTER, 3) * edge
-        else:
-            center = volume.random_lung_voxel(random)
-        return volume, np.rint(center - edge / 2).astype(np.int64)
 
 
 def _cut(hu: Tensor, corner: NDArray[np.int64], edge: int) -> Image:

@@ -7,20 +7,14 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
-from safetensors.torch import load_file
 from torch import Tensor
 
 from medvision.config.detection import ProposalConfig
-from medvision.models.directory import save_weights
 from medvision.models.heatmap import HeatMapNet
-from medvision.models.precision import inference_dtype
-from medvision.training.fitting import fit
-from medvision.training.patch_loader import PatchLoader
+from medvision.training.fitting import StepPlan, fit_steps, load_finished, save_finished
 from medvision.training.proposal_patches import PatchDataset
 from medvision.training.schedule import one_cycle
-from medvision.training.step_progress import StepProgress
 from medvision.training.volumes import TrainingVolume
 
 RADIUS_WEIGHT = 0.1
@@ -95,62 +89,17 @@ def train_proposals(
         logger: where Lightning logs; nowhere when None.
         resume: go on after an interruption.
     """
-    finished, last = folder / "finished.safetensors", folder / "last.ckpt"
-    if resume and finished.is_file():
-        return _load_finished(finished, config)
     pl.seed_everything(seed, verbose=False)
     module = ProposalModule(config)
-    best = ModelCheckpoint(folder, "best", monitor=MONITOR, enable_version_counter=False)
-    checkpoint = last if resume and last.is_file() else None
-    fit(
-        _trainer(config, folder, best, logger),
-        module,
-        PatchLoader(_training_patches(training, config, seed, checkpoint), config.batch_size),
-        PatchLoader(_validation_patches(validation, config, seed), config.batch_size),
-        checkpoint,
-    )
-    module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
-    save_weights(finished, module.network)
+    if not (resume and load_finished(module.network, folder)):
+        patches = PatchDataset(training, config, length=_plan(config).patches, seed=seed, augment=True)
+        held_out = PatchDataset(validation, config, length=VALIDATION_PATCHES, seed=seed, augment=False)
+        fit_steps(module, patches, held_out, _plan(config), folder, logger=logger, resume=resume)
+        save_finished(module.network, folder)
     return module.network.eval()
 
 
-def _load_finished(path: Path, config: ProposalConfig) -> HeatMapNet:
-    network = HeatMapNet(config.channels, config.stem)
-    network.load_state_dict(load_file(path))
-    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    return network.eval()
-
-
-def _training_patches(
-    volumes: Sequence[TrainingVolume], config: ProposalConfig, seed: int, checkpoint: Path | None
-) -> PatchDataset:
-    """All patches of the training; after an interruption those that were not learnt from yet."""
-    steps = torch.load(checkpoint, weights_only=True)["global_step"] if checkpoint else 0
-    length, first = config.steps * config.batch_size, steps * config.batch_size
-    return PatchDataset(volumes, config, length=length, first=first, seed=seed, augment=True)
-
-
-def _validation_patches(volumes: Sequence[TrainingVolume], config: ProposalConfig, seed: int) -> PatchDataset:
-    return PatchDataset(volumes, config, length=VALIDATION_PATCHES, seed=seed, augment=False)
-
-
-def _trainer(
-    config: ProposalConfig, folder: Path, best: ModelCheckpoint, logger: Logger | None
-) -> pl.Trainer:
-    # At every validation, after `best`, so that it also remembers which one was the best.
-    last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=False, enable_version_counter=False)
-    stop = EarlyStopping(MONITOR, patience=config.patience)
-    progress = StepProgress("train proposals", config.steps, MONITOR)
-    half = inference_dtype("cuda" if torch.cuda.is_available() else "cpu") == torch.bfloat16
-    return pl.Trainer(
-        max_epochs=1,
-        val_check_interval=min(config.validate_every, config.steps),
-        precision="bf16-mixed" if half else "32-true",
-        default_root_dir=folder,
-        callbacks=[best, last, stop, progress],
-        logger=logger or False,
-        log_every_n_steps=min(10, config.steps),
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        num_sanity_val_steps=0,
+def _plan(config: ProposalConfig) -> StepPlan:
+    return StepPlan(
+        "proposals", MONITOR, config.steps, config.batch_size, config.validate_every, config.patience
     )

@@ -23,6 +23,9 @@ from medvision.training.candidates import SeriesCandidates
 
 BOOTSTRAPS = 1000
 
+EVALUATION = "evaluation"
+"""FROC on the validation patients, inside the model directory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Validation:
@@ -43,22 +46,39 @@ class Validation:
     @property
     def metrics(self) -> dict[str, float]:
         """For the model card and the tracked run."""
-        _, lower, upper = self.two_stage.cpm_interval or (self.two_stage.cpm,) * 3
-        return {
-            "validation/cpm": self.two_stage.cpm,
-            "validation/cpm_lower": lower,
-            "validation/cpm_upper": upper,
-            "validation/cpm_proposals_only": self.proposals.cpm,
-            "validation/scans": float(self.two_stage.n_scans),
-            "validation/nodules": float(self.two_stage.n_nodules),
-        }
+        return froc_metrics(self.two_stage) | {"validation/cpm_proposals_only": self.proposals.cpm}
 
     def write(self, folder: Path) -> None:
         """Write both FROCs as JSON and the fused one as a picture."""
-        make_folder(folder)
-        write_text(folder / "froc.json", json.dumps(self.two_stage.to_dict(), indent=2) + "\n")
+        write_froc(self.two_stage, folder)
         write_text(folder / "froc_proposals.json", json.dumps(self.proposals.to_dict(), indent=2) + "\n")
-        plot_froc(self.two_stage, folder / "froc.png")
+
+
+def froc_metrics(measured: FrocResult) -> dict[str, float]:
+    """What a card and a run say of a FROC on the validation patients."""
+    _, lower, upper = measured.cpm_interval or (measured.cpm,) * 3
+    return {
+        "validation/cpm": measured.cpm,
+        "validation/cpm_lower": lower,
+        "validation/cpm_upper": upper,
+        "validation/scans": float(measured.n_scans),
+        "validation/nodules": float(measured.n_nodules),
+    }
+
+
+def operating_points(measured: FrocResult) -> tuple[OperatingPoint, ...]:
+    """One for each of LUNA16's false-positive rates."""
+    return tuple(
+        OperatingPoint(fp_per_scan=rate, threshold=threshold, sensitivity=sensitivity)
+        for rate, (threshold, sensitivity) in ((r, measured.operating_point(r)) for r in measured.fp_per_scan)
+    )
+
+
+def write_froc(measured: FrocResult, folder: Path) -> None:
+    """Write a FROC as JSON and as a picture."""
+    make_folder(folder)
+    write_text(folder / "froc.json", json.dumps(measured.to_dict(), indent=2) + "\n")
+    plot_froc(measured, folder / "froc.png")
 
 
 def validate(second_look: NoduleClassifier, held_out: Sequence[SeriesCandidates], seed: int) -> Validation:
@@ -73,7 +93,7 @@ def validate(second_look: NoduleClassifier, held_out: Sequence[SeriesCandidates]
     fusion = fit_fusion(first, logits[:, NODULE].astype(np.float64), is_nodule)
     two_stage = measure_two_stage(second_look, fusion, held_out, seed)
     proposals = measure_proposals(held_out, seed)
-    return Validation(fusion, two_stage, proposals, _operating_points(two_stage))
+    return Validation(fusion, two_stage, proposals, operating_points(two_stage))
 
 
 def measure_proposals(found: Sequence[SeriesCandidates], seed: int) -> FrocResult:
@@ -105,11 +125,3 @@ def _froc(
 ) -> FrocResult:
     annotations = [annotation for one in held_out for annotation in one.series.annotations]
     return froc(candidates, annotations, list(candidates), bootstrap=BOOTSTRAPS, seed=seed)
-
-
-def _operating_points(result: FrocResult) -> tuple[OperatingPoint, ...]:
-    """One for each of LUNA16's false-positive rates."""
-    return tuple(
-        OperatingPoint(fp_per_scan=rate, threshold=threshold, sensitivity=sensitivity)
-        for rate, (threshold, sensitivity) in ((r, result.operating_point(r)) for r in result.fp_per_scan)
-    )

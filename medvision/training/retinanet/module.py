@@ -7,22 +7,16 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
-from safetensors.torch import load_file
 from torch import Tensor
 
-from medvision.config.retinanet_training import FitConfig, RetinaNetJob
-from medvision.models.directory import save_weights
-from medvision.models.precision import inference_dtype
+from medvision.config.retinanet_training import RetinaNetJob
 from medvision.models.retinanet.initial import initialise
 from medvision.models.retinanet.network import RetinaNet
-from medvision.training.fitting import fit
-from medvision.training.patch_loader import PatchLoader
+from medvision.training.fitting import StepPlan, fit_steps, load_finished, save_finished
 from medvision.training.retinanet.loss import DetectionLoss, Losses
 from medvision.training.retinanet.patches import BoxPatches
 from medvision.training.schedule import one_cycle
-from medvision.training.step_progress import StepProgress
 from medvision.training.volumes import TrainingVolume
 
 MONITOR = "retinanet/validation_loss"
@@ -93,58 +87,17 @@ def train_network(
     Raises:
         ModelError: the initial weights cannot be read or do not fit.
     """
-    finished, last = folder / "finished.safetensors", folder / "last.ckpt"
-    network = RetinaNet(job.network)
-    if resume and finished.is_file():
-        network.load_state_dict(load_file(finished))
-        return network.eval()
+    fit = job.fit
     pl.seed_everything(job.seed, verbose=False)
     network = RetinaNet(job.network)
-    initialise(network, job.fit.weights)
-    module = RetinaNetModule(job, network)
-    best = ModelCheckpoint(folder, "best", monitor=MONITOR, enable_version_counter=False)
-    checkpoint = last if resume and last.is_file() else None
-    fit(
-        _trainer(job.fit, folder, best, logger),
-        module,
-        PatchLoader(_training_patches(training, job, checkpoint), job.fit.batch_size),
-        PatchLoader(_validation_patches(validation, job), job.fit.batch_size),
-        checkpoint,
+    if resume and load_finished(network, folder):
+        return network.eval()
+    initialise(network, fit.weights)
+    plan = StepPlan("retinanet", MONITOR, fit.steps, fit.batch_size, fit.validate_every, fit.patience)
+    patches = BoxPatches(training, fit, job.grid, length=plan.patches, seed=job.seed, augment=True)
+    held_out = BoxPatches(
+        validation, fit, job.grid, length=fit.validation_patches, seed=job.seed, augment=False
     )
-    module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
-    save_weights(finished, network)
+    fit_steps(RetinaNetModule(job, network), patches, held_out, plan, folder, logger=logger, resume=resume)
+    save_finished(network, folder)
     return network.eval()
-
-
-def _training_patches(
-    volumes: Sequence[TrainingVolume], job: RetinaNetJob, checkpoint: Path | None
-) -> BoxPatches:
-    """All patches of the training; after an interruption those that were not learnt from yet."""
-    steps = torch.load(checkpoint, weights_only=True)["global_step"] if checkpoint else 0
-    length, first = job.fit.steps * job.fit.batch_size, steps * job.fit.batch_size
-    return BoxPatches(volumes, job.fit, job.grid, length=length, first=first, seed=job.seed, augment=True)
-
-
-def _validation_patches(volumes: Sequence[TrainingVolume], job: RetinaNetJob) -> BoxPatches:
-    length = job.fit.validation_patches
-    return BoxPatches(volumes, job.fit, job.grid, length=length, seed=job.seed, augment=False)
-
-
-def _trainer(config: FitConfig, folder: Path, best: ModelCheckpoint, logger: Logger | None) -> pl.Trainer:
-    # At every validation, after `best`, so that it also remembers which one was the best.
-    last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=False, enable_version_counter=False)
-    stop = EarlyStopping(MONITOR, patience=config.patience)
-    progress = StepProgress("train retinanet", config.steps, MONITOR)
-    half = inference_dtype("cuda" if torch.cuda.is_available() else "cpu") == torch.bfloat16
-    return pl.Trainer(
-        max_epochs=1,
-        val_check_interval=min(config.validate_every, config.steps),
-        precision="bf16-mixed" if half else "32-true",
-        default_root_dir=folder,
-        callbacks=[best, last, stop, progress],
-        logger=logger or False,
-        log_every_n_steps=min(10, config.steps),
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        num_sanity_val_steps=0,
-    )

@@ -17,11 +17,9 @@ from medvision.inference.proposals import LUNG_MARGIN_MM, LungBox
 from medvision.preprocessing.lungs import find_lungs
 from medvision.preprocessing.ras import ras_grid, to_ras, window
 from medvision.preprocessing.resample import Isotropic, bounding_box
+from medvision.training.patch_places import PatchPlaces
 from medvision.training.volumes import TrainingVolume
 from medvision.training.voxels import cut_cube
-
-JITTER = 0.3
-"""A nodule's patch is centred off the nodule by up to this share of its size along each axis."""
 
 NOISE_HU = 30.0
 SHIFT_HU = 40.0
@@ -57,7 +55,6 @@ class BoxPatches:
         config: patch size, shares.
         grid: spacing and window.
         length: number of patches.
-        first: number of the first one, where earlier ones have been learnt from before an interruption.
         seed: of everything that is drawn.
         augment: off for validation patches.
     """
@@ -71,11 +68,10 @@ class BoxPatches:
         length: int,
         seed: int,
         augment: bool,
-        first: int = 0,
     ) -> None:
-        self.volumes, self.config, self.grid = volumes, config, grid
-        self.length, self.first, self.seed, self.augment = length, first, seed, augment
-        self.with_nodules = [i for i, volume in enumerate(volumes) if len(volume.radii_mm)]
+        self.config, self.grid = config, grid
+        self.length, self.seed, self.augment = length, seed, augment
+        self.places = PatchPlaces(volumes, config.patch_vox, config.nodule_fraction)
 
     def __len__(self) -> int:
         return self.length
@@ -89,25 +85,13 @@ class BoxPatches:
 
     def patch(self, index: int) -> BoxPatch:
         """The patch of a number."""
-        random = np.random.default_rng((self.seed, self.first + index))
-        volume, corner = self._choose(random)
+        random = np.random.default_rng((self.seed, index))
+        volume, corner = self.places.draw(random)
         hu = torch.empty(self.config.patch_vox)
         x, y, z = corner.tolist()
         cut_cube(volume.box.grid.hu, (x, y, z), hu)
         patch = BoxPatch(hu, self._boxes_inside(volume, corner))
         return augmented(patch, random) if self.augment else patch
-
-    def _choose(self, random: np.random.Generator) -> tuple[TrainingVolume, NDArray[np.int64]]:
-        """Draw a patient and the patch's first corner."""
-        near_nodule = bool(self.with_nodules) and random.random() < self.config.nodule_fraction
-        choice = self.with_nodules if near_nodule else range(len(self.volumes))
-        volume = self.volumes[choice[int(random.integers(len(choice)))]]
-        size = np.array(self.config.patch_vox)
-        if near_nodule:
-            center = random.choice(volume.centers_vox) + random.uniform(-JITTER, JITTER, 3) * size
-        else:
-            center = volume.random_lung_voxel(random)
-        return volume, np.rint(center - size / 2).astype(np.int64)
 
     def _boxes_inside(self, volume: TrainingVolume, corner: NDArray[np.int64]) -> Tensor:
         """Boxes of the nodules whose centre lies in the patch, cut off at its border."""
