@@ -6,11 +6,12 @@ import csv
 import io
 import logging
 import os
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydicom.dataset import Dataset
 
 from medvision.dicom.source_header import read_source_header
 from medvision.errors import ContractError
@@ -23,6 +24,7 @@ from medvision.inference.earlier import Earlier, with_earlier
 from medvision.inference.hardware import hardware_class
 from medvision.inference.lung_check import lung_search_check
 from medvision.inference.predictor import Detection
+from medvision.inference.stage_clock import StageClock
 from medvision.inference.training_range import training_range_check
 from medvision.measurement.nodule import NoduleMask, measure
 from medvision.models.card import SeenRecord
@@ -114,15 +116,13 @@ class Examined:
         report: the result.
         detection: all candidates, lungs, heat map, seconds.
         masks: where each finding lies, in the report's order.
-        measuring: seconds spent on measurements.
-        comparing: seconds spent on the earlier examination.
+        seconds: spent so far, a stage.
     """
 
     report: Report
     detection: Detection
     masks: tuple[NoduleMask, ...]
-    measuring: float
-    comparing: float = 0.0
+    seconds: dict[str, float]
 
 
 def examine(
@@ -137,9 +137,9 @@ def examine(
         earlier: examination to compare with, or why there is none; None where none was asked for.
     """
     detection = predictor.predict(scan)
-    start = time.perf_counter()
-    findings = measure_findings(scan, detection.candidates, detection.lungs, settings.operating_point)
-    measuring = time.perf_counter() - start
+    clock = StageClock()
+    with clock.stage("measurement"):
+        findings = measure_findings(scan, detection.candidates, detection.lungs, settings.operating_point)
     report = build_report(
         _with_checks(scan, predictor.card.training, detection.lungs),
         [(candidate, measurement) for candidate, measurement, _ in findings],
@@ -157,13 +157,13 @@ def examine(
         seen=look_for_overlap(scan, settings.guard),
         explanation=EXPLANATION if predictor.explains and "html" in settings.formats else None,
     )
-    start = time.perf_counter()
     if earlier is not None:
         exam = Exam(scan, detection.lungs, detection.candidates, settings.operating_point.threshold)
-        report = with_earlier(report, exam, [finding[:2] for finding in findings], earlier, predictor)
-    comparing = time.perf_counter() - start
+        with clock.stage("priors"):
+            report = with_earlier(report, exam, [finding[:2] for finding in findings], earlier, predictor)
     report = add_context(report, settings.patients, scan.patient_id)
-    return Examined(report, detection, tuple(mask for _, _, mask in findings), measuring, comparing)
+    masks = tuple(mask for _, _, mask in findings)
+    return Examined(report, detection, masks, detection.seconds | clock.seconds)
 
 
 def process_case(
@@ -192,30 +192,29 @@ def process_case(
     report, detection = examined.report, examined.detection
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / CANDIDATES, candidates_csv(scan.name, detection.candidates))
-    start = time.perf_counter()
     centers = [finding.center_lps_mm for finding in report.findings] if "html" in settings.formats else []
-    explanations = predictor.explain(scan, centers)
-    explained = time.perf_counter()
-    write_case(
-        folder,
-        report,
-        scan,
-        detection.lungs,
-        detection.heat_map,
-        settings.formats,
-        explanations=explanations,
-        masks=examined.masks,
-        prior_scan=earlier.scan if earlier and any(one.prior for one in report.findings) else None,
-        language_code=settings.language,
-        header=read_source_header(image) if image and set(settings.formats) & set(DICOM_FORMATS) else None,
-    )
-    stages = {"priors": examined.comparing} if earlier else {}
-    stages |= {
-        "measurement": examined.measuring,
-        "explanations": explained - start,
-        "report": time.perf_counter() - explained,
-    }
-    return report, detection.seconds | stages
+    clock = StageClock()
+    with clock.stage("explanations"):
+        explanations = predictor.explain(scan, centers)
+    with clock.stage("report"):
+        write_case(
+            folder,
+            report,
+            scan,
+            detection.lungs,
+            detection.heat_map,
+            settings.formats,
+            explanations=explanations,
+            masks=examined.masks,
+            prior_scan=earlier.scan if earlier and any(one.prior for one in report.findings) else None,
+            language_code=settings.language,
+            header=_source_header(image, settings),
+        )
+    return report, examined.seconds | clock.seconds
+
+
+def _source_header(image: Path | None, settings: CaseSettings) -> Dataset | None:
+    return read_source_header(image) if image and set(settings.formats) & set(DICOM_FORMATS) else None
 
 
 def _with_checks(scan: Scan, training: SeenRecord, lungs: LungMask) -> Scan:

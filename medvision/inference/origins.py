@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medvision.files import write_text
+from medvision.files import read_json, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def remember_origins(out: Path, sources: Sequence[Path], model: Path | None) -> 
 def recall_origins(out: Path) -> Origins | None:
     """What is known of an OUT folder; None where nothing is, or the file is damaged."""
     try:
-        document = json.loads(cached_origins(out).read_text(encoding="utf-8"))
+        document = read_json(cached_origins(out))
         model = document["model"]
         return Origins(tuple(map(Path, document["sources"])), None if model is None else Path(model))
     except (OSError, ValueError, KeyError, TypeError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,15 +18,13 @@ from medvision.inference.fusion import fuse
 from medvision.inference.lung_check import nothing_to_see
 from medvision.inference.proposals import lung_box, propose
 from medvision.inference.recalibrated import recalibrated
+from medvision.inference.stage_clock import StageClock
 from medvision.models.classifier import MALIGNANCY, NODULE
 from medvision.models.detector import load_detector
 from medvision.models.directory import Fusion
 from medvision.models.evidence import evidence
 from medvision.preprocessing.views import extract_views
 from medvision.volumes import Explanation, HeatMap, LungMask, Scan
-
-STAGES = ("lungs", "proposals", "second_look")
-"""What the seconds of a `Detection` are told apart by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +80,16 @@ class Predictor:
 
     def predict(self, scan: Scan) -> Detection:
         """Find candidates in one scan."""
-        clock = [time.perf_counter()]
-        box = lung_box(scan.volume, self.card.proposals.voxel_mm)
-        clock.append(time.perf_counter())
+        clock = StageClock()
+        with clock.stage("lungs"):
+            box = lung_box(scan.volume, self.card.proposals.voxel_mm)
         if box.lungs.absent:
-            seconds = {"lungs": clock[1] - clock[0]}
-            return Detection((), box.lungs, nothing_to_see(box.lungs), seconds)
-        proposed, heat = propose(self.network.proposals, box, self.card.candidates, self.device)
-        clock.append(time.perf_counter())
-        candidates = recalibrated(self._second_look(scan.volume, proposed), self.card)
-        clock.append(time.perf_counter())
-        stages = ("lungs", "proposals", "second_look")
-        seconds = {
-            stage: later - earlier for stage, earlier, later in zip(stages, clock, clock[1:], strict=False)
-        }
-        return Detection(candidates, box.lungs, heat, seconds)
+            return Detection((), box.lungs, nothing_to_see(box.lungs), clock.seconds)
+        with clock.stage("proposals"):
+            proposed, heat = propose(self.network.proposals, box, self.card.candidates, self.device)
+        with clock.stage("second_look"):
+            candidates = recalibrated(self._second_look(scan.volume, proposed), self.card)
+        return Detection(candidates, box.lungs, heat, clock.seconds)
 
     def explain(self, scan: Scan, centers_lps_mm: Sequence[Point]) -> list[Explanation]:
         """Where the second look finds its evidence for a nodule at each centre, LPS mm."""

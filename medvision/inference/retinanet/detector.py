@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from medvision.inference.lung_places import near_lungs
 from medvision.inference.predictor import Detection, choose_device
 from medvision.inference.recalibrated import recalibrated
 from medvision.inference.retinanet.maps import Engine
+from medvision.inference.stage_clock import StageClock
 from medvision.models.precision import inference_dtype
 from medvision.models.retinanet.boxes import Boxes, select
 from medvision.models.retinanet.card import RetinaNetCard
@@ -50,24 +50,22 @@ class RetinaNetPredictor:
 
     def predict(self, scan: Scan) -> Detection:
         """Find candidates in one scan; only where its lungs are."""
-        clock = [time.perf_counter()]
-        oriented = to_ras(scan.volume)
-        lungs = find_lungs(oriented)
-        clock.append(time.perf_counter())
+        clock = StageClock()
+        with clock.stage("lungs"):
+            oriented = to_ras(scan.volume)
+            lungs = find_lungs(oriented)
         if lungs.absent:
-            return Detection((), lungs, nothing_to_see(lungs), {"lungs": clock[1] - clock[0]})
-        grid = ras_grid(oriented, self.card.grid.spacing_mm)
-        where = torch.from_numpy(near_lungs(lungs, grid.affine, tuple(grid.hu.shape)))
-        image = window(grid.hu, self.card.grid.window_hu)
-        clock.append(time.perf_counter())
-        maps = self.engine.maps(image, where)
-        shape = image.shape[0], image.shape[1], image.shape[2]
-        boxes = select(maps, shape, self.card.network, self.card.boxes)
-        clock.append(time.perf_counter())
-        stages = ("lungs", "resampling", "proposals")
-        seconds = {name: b - a for name, a, b in zip(stages, clock, clock[1:], strict=False)}
+            return Detection((), lungs, nothing_to_see(lungs), clock.seconds)
+        with clock.stage("resampling"):
+            grid = ras_grid(oriented, self.card.grid.spacing_mm)
+            where = torch.from_numpy(near_lungs(lungs, grid.affine, tuple(grid.hu.shape)))
+            image = window(grid.hu, self.card.grid.window_hu)
+        with clock.stage("proposals"):
+            maps = self.engine.maps(image, where)
+            shape = image.shape[0], image.shape[1], image.shape[2]
+            boxes = select(maps, shape, self.card.network, self.card.boxes)
         found = recalibrated(candidates(boxes, where, grid.affine), self.card)
-        return Detection(found, lungs, heat_map(maps, grid), seconds)
+        return Detection(found, lungs, heat_map(maps, grid), clock.seconds)
 
     def explain(self, scan: Scan, centers_lps_mm: Sequence[Point]) -> list[Explanation]:  # noqa: ARG002
         """Nothing: there is no second look to ask."""
