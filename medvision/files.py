@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from medvision.errors import OutputError
 
 LEAST_FREE_BYTES = 64 << 20
 """With less free space no job is begun: it would end half-way with a full disk."""
+MOST_JSON_BYTES = 512 << 20
+"""A larger document is none that this package or its like has written."""
 
 
 def make_folder(folder: Path) -> Path:
@@ -42,6 +46,21 @@ def file_sha256(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path, encoding: str = "utf-8") -> Any:  # noqa: ANN401  whatever the file holds
+    """Read a JSON document that may come from a stranger.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON, nested without end, or too large.
+    """
+    if (size := path.stat().st_size) > MOST_JSON_BYTES:
+        raise ValueError(f"{size} bytes are too many for a document")
+    try:
+        return json.loads(path.read_text(encoding=encoding))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -16,6 +15,7 @@ from medvision.contracts.documents import load_schema
 from medvision.contracts.odcs import load_contract
 from medvision.contracts.places import contract_names, schema_names
 from medvision.errors import ContractError, UsageError
+from medvision.files import read_json
 
 SIDECARS = "volumes/*.json"
 NAMES = (
@@ -113,11 +113,12 @@ def read_document(path: Path) -> Any:  # noqa: ANN401  whatever the file holds
         ContractError: it cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix == ".json" else parse_plain_yaml(text)
+        return (
+            read_json(path) if path.suffix == ".json" else parse_plain_yaml(path.read_text(encoding="utf-8"))
+        )
     except OSError as error:
         raise ContractError(f"cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:
         words = " ".join(str(error).split())
         raise ContractError(f"is not valid {path.suffix[1:].upper()}: {words[:200]}") from error
 

@@ -8,7 +8,6 @@ Such a file does not say so; ours do ("box_mode", "box_axes"), and a reader of o
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from medvision.datasets.boxes import BOX_MODES, Axes, BoxMode, to_centers
 from medvision.datasets.labelled import LabelledSeries
 from medvision.datasets.volume_files import load_scan, name_of, read_volume_grid
 from medvision.errors import DataError
+from medvision.files import read_json
 from medvision.findings import Annotation
 from medvision.volumes import Scan
 
@@ -144,7 +144,7 @@ def read_datalist(
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        document = read_json(path, "utf-8-sig")
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read datalist {path}: {error}") from error
     if not isinstance(document, dict):

@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 from medvision.contracts import check_document
 from medvision.datasets.splits import check_no_leakage
 from medvision.errors import DataError
-from medvision.files import write_text
+from medvision.files import read_json, write_text
 
 SPLIT = "split.json"
 SCHEMA_VERSION = "1.0"
@@ -110,7 +110,7 @@ def read_split(path: Path) -> SplitRecord:
         ContractError: it is no split.
     """
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = read_json(path)
     except (OSError, ValueError) as error:
         raise DataError(
             f"cannot read split {path}: {error}; give the {SPLIT} of a model that medvision trained"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections import defaultdict
@@ -14,6 +13,7 @@ from typing import Any, get_args
 from medvision.contracts import check_document, read_table
 from medvision.contracts.csv_chunks import read_chunks
 from medvision.errors import DataError
+from medvision.files import read_json
 from medvision.findings import Annotation, Density
 
 logger = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ def add_truth(annotations: Annotations, path: Path) -> Annotations:
 
 def _read_truth(path: Path) -> dict[str, list[dict[str, Any]]]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     check_document(document, "truth", str(path))

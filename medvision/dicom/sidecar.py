@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from medvision.dicom.decode import Decoded
 from medvision.dicom.nifti import read_nifti, write_nifti
 from medvision.errors import DataError, DicomError, OutputError
-from medvision.files import write_text
+from medvision.files import read_json, write_text
 from medvision.geometry import Affine
 from medvision.volumes import QualityCheck, SliceReference
 
@@ -149,7 +149,7 @@ def read_volume(store: Path, name: str) -> Decoded:
 
 def _read_sidecar(path: Path) -> dict[str, Any]:
     try:
-        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known: dict[str, Any] = read_json(path)
     except (OSError, ValueError) as error:
         raise DicomError(f"{path} cannot be read: {error}; ingest the series again") from error
     return known

@@ -6,7 +6,6 @@ scans are of one patient.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from medvision.contracts.csv_chunks import read_chunks
 from medvision.errors import DataError
 from medvision.evaluation.matching import Lesions
 from medvision.evaluation.strata import Attributes, Labels, band
+from medvision.files import read_json
 from medvision.findings import UNKNOWN_DIAMETER_MM
 
 COORDINATES = ("coordX", "coordY", "coordZ")
@@ -89,7 +89,7 @@ def _read(path: Path) -> tuple[Rows, Rows]:
 
 def _read_truth(path: Path) -> tuple[Rows, Rows]:
     try:
-        document: Any = json.loads(path.read_text(encoding="utf-8"))
+        document: Any = read_json(path)
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path} is no truth.json that can be read; give one of `medvision simulate`"

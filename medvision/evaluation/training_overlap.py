@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from medvision.contracts import check_document
 from medvision.errors import DataError
+from medvision.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def _by_run(series_uids: Sequence[str], predictions: Path) -> TrainingOverlap | 
 def _read_run(path: Path) -> dict[str, Any]:
     """A `run.json` beside the predictions, if it is one."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         check_document(document, "run", str(path))
     except (OSError, ValueError):
         return {}

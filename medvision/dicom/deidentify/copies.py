@@ -21,7 +21,7 @@ from medvision.dicom.deidentify.key import DeidentificationKey, is_uid
 from medvision.dicom.deidentify.quiet import quiet_pydicom
 from medvision.dicom.entries import SeriesEntry
 from medvision.errors import DataError, OutputError
-from medvision.files import make_folder, write_text, write_whole
+from medvision.files import make_folder, read_json, write_text, write_whole
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -134,7 +134,7 @@ def _describe(copies: Copies, digest: str) -> dict[str, Any]:
 def _known(record: Path, digest: str) -> Copies | None:
     """What an earlier run did with the same input."""
     try:
-        known = json.loads(record.read_text(encoding="utf-8"))
+        known = read_json(record)
         if known["input"] != digest:
             return None
         return Copies(known["n_files"], known["n_left_out"], Audit.from_rows(known["attributes"]))

@@ -9,7 +9,7 @@ from typing import Any
 
 from medvision.dicom.sidecar import VOLUMES
 from medvision.errors import OutputError
-from medvision.files import make_folder, write_text
+from medvision.files import make_folder, read_json, write_text
 
 AUDIT_JSON = "deidentification.json"
 
@@ -46,7 +46,7 @@ def refuse_deidentified(store: Path) -> None:
 def _check_same(store: Path, head: Mapping[str, Any]) -> None:
     record = store / AUDIT_JSON
     try:
-        known = json.loads(record.read_text(encoding="utf-8"))
+        known = read_json(record)
         same_key, same_options = (known[name] == head[name] for name in ("key_id", "options"))
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise OutputError(f"{record} is damaged; choose another folder") from error

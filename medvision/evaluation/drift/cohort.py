@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from medvision.dicom.tables import SeriesRow, read_series_csv
 from medvision.errors import ContractError, DataError, DicomError
 from medvision.evaluation.drift.features import SCORE_EDGES, ScanValues, Value
 from medvision.evaluation.drift.pixels import measure_pixels
+from medvision.files import read_json
 from medvision.prefetch import prefetch
 from medvision.progress import track
 
@@ -139,7 +139,7 @@ def _read_out(path: Path, seed: int) -> Cohort:
 def _reported(path: Path, row: SeriesRow, scores: Mapping[str, Value]) -> ScanValues | None:
     place = path / row.name / REPORT_JSON
     try:
-        report = json.loads(place.read_text(encoding="utf-8"))
+        report = read_json(place)
         values = _row_values(row) | _report_values(report)
     except (OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("left out: %s cannot be read: %s", place, error)

@@ -7,7 +7,6 @@ literal arguments of the calls in them are taken, and what is not there keeps th
 from __future__ import annotations
 
 import ast
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from pydantic import ValidationError
 from medvision.config.base import describe_problems
 from medvision.config.retinanet import BoxConfig, GridConfig, RetinaNetConfig
 from medvision.errors import ModelError
-from medvision.files import file_sha256
+from medvision.files import file_sha256, read_json
 from medvision.models.card import TrainingRecord
 from medvision.models.retinanet.card import RetinaNetCard
 from medvision.models.retinanet.checkpoint import MODEL_FILE, bundle_weights, read_state
@@ -51,8 +50,8 @@ def read_bundle(path: Path) -> tuple[RetinaNet, RetinaNetCard]:
         ModelError: no bundle, one that cannot be understood, or weights of another architecture.
     """
     folder = path if path.is_dir() else None
-    settings = read_json(path / INFERENCE) if folder and (path / INFERENCE).is_file() else {}
-    metadata = read_json(path / METADATA) if folder and (path / METADATA).is_file() else {}
+    settings = _read_object(path / INFERENCE) if folder and (path / INFERENCE).is_file() else {}
+    metadata = _read_object(path / METADATA) if folder and (path / METADATA).is_file() else {}
     weights = path / MODEL_FILE if folder else path
     state = bundle_weights(path) if folder else read_state(path)
     card = RetinaNetCard(
@@ -74,14 +73,14 @@ def read_bundle(path: Path) -> tuple[RetinaNet, RetinaNetCard]:
     return network.eval(), card
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def _read_object(path: Path) -> dict[str, Any]:
     """A JSON object.
 
     Raises:
         ModelError: it cannot be read or is none.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} is not JSON that can be read; download the bundle again") from error
     if not isinstance(values, dict):
@@ -171,6 +170,10 @@ def _boxes(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+_NO_EXPRESSION = (SyntaxError, ValueError, TypeError, RecursionError, MemoryError)
+"""What Python's own parser raises on text that is none (https://docs.python.org/3/library/ast.html)."""
+
+
 def call_arguments(expression: object) -> dict[str, Any]:
     """Literal arguments by name of all calls in one of MONAI's `$` expressions; nothing is run."""
     named = {
@@ -187,7 +190,7 @@ def _calls(expression: object) -> Iterator[ast.Call]:
         return
     try:
         tree = ast.parse(expression[1:].replace("@", ""), mode="eval")
-    except SyntaxError:
+    except _NO_EXPRESSION:
         return
     yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
 
@@ -195,7 +198,7 @@ def _calls(expression: object) -> Iterator[ast.Call]:
 def _literal(node: ast.expr) -> Any:  # noqa: ANN401  any literal
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except _NO_EXPRESSION:
         return None
 
 
