@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,32 +11,25 @@ import torch
 from medvision.config.base import config_sha256
 from medvision.config.detection import DetectionConfig
 from medvision.datasets.split_record import SPLIT, write_split
-from medvision.errors import NothingToDoError
-from medvision.files import make_folder
 from medvision.models.classifier import NoduleClassifier
 from medvision.models.detector import TwoStageDetector
 from medvision.models.directory import ModelCard, save_model
 from medvision.models.heatmap import HeatMapNet
 from medvision.models.published import licence_of
-from medvision.tracking import Run, start_run
+from medvision.tracking import Run
 from medvision.training.candidates import SeriesCandidates, find_candidates, second_look_samples
-from medvision.training.cohort_split import CohortSplit, check_marks, split_cohorts
+from medvision.training.cohort_split import CohortSplit, check_marks, check_nodules, split_cohorts
 from medvision.training.leakage import drop_near_duplicates, refuse_known_weights
 from medvision.training.model_card import describe_training
 from medvision.training.proposals import train_proposals
 from medvision.training.result import TrainResult
-from medvision.training.run_words import RUN_ID, log_cohorts, run_name, run_tags
+from medvision.training.run_words import log_cohorts
 from medvision.training.second_look import train_second_look
-from medvision.training.validation import Validation, validate
+from medvision.training.tracked_run import keep_model, remove_work, tracked, work_folder
+from medvision.training.validation import EVALUATION, Validation, validate
 from medvision.training.volumes import TrainingVolume, prepare
 
 logger = logging.getLogger(__name__)
-
-EVALUATION = "evaluation"
-"""FROC on the validation patients, inside the model directory."""
-
-WORK_FOLDER = ".work"
-"""Checkpoints of trainings that have not ended, a folder a configuration, inside the model directory."""
 
 VOXELS = "voxels"
 """What is learnt from, in the work folder, mapped into memory."""
@@ -55,26 +47,17 @@ def train(config: DetectionConfig, *, resume: bool = False) -> TrainResult:
         DataError: a cohort that cannot be read, or with fewer than two patients.
         NothingToDoError: no Series that can be used.
     """
-    work = make_folder(make_folder(config.output) / WORK_FOLDER / config_sha256(config)[:12])
+    work = work_folder(config)
     torch.set_float32_matmul_precision("high")
     split = split_cohorts(config)
     training, validation = _read(config, split, work / VOXELS)
-    settings = config.model_dump(mode="json", exclude={"tracking"})
-    with start_run(
-        config.tracking,
-        name=run_name(config),
-        params=settings,
-        tags=run_tags(config),
-        remember=work / RUN_ID,
-        resume=resume,
-    ) as run:
+    with tracked(config, work, resume=resume) as run:
         log_cohorts(run, split)
         card, result = _train_stages(config, training, validation, run, work, resume=resume)
         write_split(config.output / SPLIT, split.record)
         run.log_metrics(result.metrics)
         run.log_folder(config.output / EVALUATION, EVALUATION)
-        run.log_model(config.output, "model")
-        version = run.register("model", config.tracking.register_as) if config.tracking.register_as else None
+        version = keep_model(run, config)
     logger.info("model %s version %s written to %s", card.name, card.version, config.output)
     return TrainResult(config.output, run.run_id, version, dict(result.metrics))
 
@@ -90,12 +73,7 @@ def _read(
     check_marks([volume for part in read for volume in part], split.cohort_of)
     read[1] = drop_near_duplicates(*read)
     refuse_known_weights(config.second_look.weights, read[1])
-    for name, part in zip(("learn from", "validate on"), read, strict=True):
-        if not any(len(volume.radii_mm) for volume in part):
-            raise NothingToDoError(
-                f"no nodule to {name} among {len(part)} series of {', '.join(map(str, config.data.cohort))}; "
-                "add patients"
-            )
+    check_nodules(read[0], read[1], config.data.cohort)
     return read[0], read[1]
 
 
@@ -135,7 +113,7 @@ def _train_stages(
         training=describe_training(training, config, run.run_id, validation),
         licence=_licence(config),
     )
-    return _save(config.output, card, proposals, second_look), result
+    return _save(config, card, proposals, second_look), result
 
 
 def _licence(config: DetectionConfig) -> str:
@@ -160,7 +138,9 @@ def _train_second_look(
     return network
 
 
-def _save(folder: Path, card: ModelCard, proposals: HeatMapNet, second_look: NoduleClassifier) -> ModelCard:
-    sealed = save_model(folder, card, TwoStageDetector(proposals, second_look))
-    shutil.rmtree(folder / WORK_FOLDER)
+def _save(
+    config: DetectionConfig, card: ModelCard, proposals: HeatMapNet, second_look: NoduleClassifier
+) -> ModelCard:
+    sealed = save_model(config.output, card, TwoStageDetector(proposals, second_look))
+    remove_work(config)
     return sealed

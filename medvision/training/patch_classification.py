@@ -24,7 +24,7 @@ from medvision.models.leakage import hash_all, key_id, read_key
 from medvision.models.patch_classifier import PatchClassifier
 from medvision.models.patch_ensemble import PatchEnsemble
 from medvision.models.published import licence_of
-from medvision.tracking import Run, start_run
+from medvision.tracking import Run
 from medvision.training.choice import Candidate, choose_out_of_fold, each_choice, fit_best
 from medvision.training.classification_record import OutOfFold, judge, write_record
 from medvision.training.cross_validation import (
@@ -42,7 +42,8 @@ from medvision.training.patch_looks import OFF_CENTRE_VOX, Look, look_at
 from medvision.training.patch_samples import look_to_learn
 from medvision.training.patch_source import PatchSource
 from medvision.training.result import TrainResult
-from medvision.training.run_words import log_folds, log_patches, run_name, run_tags
+from medvision.training.run_words import log_folds, log_patches
+from medvision.training.tracked_run import keep_model, run_name, tracked
 
 
 def train(config: ClassifyPatchesConfig) -> TrainResult:
@@ -66,13 +67,11 @@ def train(config: ClassifyPatchesConfig) -> TrainResult:
     unlabelled = read_unlabelled(data.unlabelled, found) if data.unlabelled else None
     make_folder(config.output)
     networks = [_initialised(one) for one in each_choice(config)]
-    settings = config.model_dump(mode="json", exclude={"tracking"})
-    with start_run(config.tracking, name=run_name(config), params=settings, tags=run_tags(config)) as run:
+    with tracked(config) as run:
         log_patches(run, config, found)
         metrics = _train(config, networks, cohort, unlabelled, run)
         run.log_metrics({f"cv/{name}": value for name, value in metrics.items()})
-        run.log_model(config.output, "model")
-        version = run.register("model", config.tracking.register_as) if config.tracking.register_as else None
+        version = keep_model(run, config)
     return TrainResult(config.output, run.run_id, version, metrics)
 
 

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import torch
 
 from medvision.config.base import config_sha256
 from medvision.config.pictures import ClassifyImagesConfig, ClassifyMedmnistConfig
-from medvision.files import make_folder
 from medvision.models.directory import save_model
 from medvision.models.picture_card import LearntPictures, PictureCard
 from medvision.models.picture_classifier import PictureClassifier
 from medvision.models.published import licence_of
-from medvision.tracking import Run, start_run
+from medvision.tracking import Run
 from medvision.training.finetuning.loop import FitOptions, fine_tune, predict
 from medvision.training.finetuning.record import Judged, write_record
 from medvision.training.picture_sets import PictureSet, load_folder, load_medmnist
 from medvision.training.result import TrainResult
-from medvision.training.run_words import RUN_ID, log_pictures, run_name, run_tags
+from medvision.training.run_words import log_pictures
+from medvision.training.tracked_run import keep_model, remove_work, tracked, work_folder
 
 Config = ClassifyImagesConfig | ClassifyMedmnistConfig
-
-WORK_FOLDER = ".work"
-"""Checkpoints of trainings that have not ended, a folder a configuration, inside the model directory."""
 
 
 def train(config: Config, *, resume: bool = False) -> TrainResult:
@@ -41,8 +37,7 @@ def train(config: Config, *, resume: bool = False) -> TrainResult:
         ConfigError: a backbone that is not known.
     """
     pictures = load_folder(config) if isinstance(config, ClassifyImagesConfig) else load_medmnist(config)
-    make_folder(config.output)
-    settings = config.model_dump(mode="json", exclude={"tracking"})
+    work = work_folder(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = PictureClassifier.initialised(
@@ -52,21 +47,11 @@ def train(config: Config, *, resume: bool = False) -> TrainResult:
             colour=pictures.colour,
             dropout=config.training.dropout,
         )
-        work = make_folder(config.output / WORK_FOLDER / config_sha256(config)[:12])
-        with start_run(
-            config.tracking,
-            name=run_name(config),
-            params=settings,
-            tags=run_tags(config),
-            remember=work / RUN_ID,
-            resume=resume,
-        ) as run:
+        with tracked(config, work, resume=resume) as run:
             log_pictures(run, config, pictures)
             metrics = _train(config, network, pictures, run, work, resume=resume)
             run.log_metrics(metrics)
-            run.log_model(config.output, "model")
-            register = config.tracking.register_as
-            version = run.register("model", register) if register else None
+            version = keep_model(run, config)
     return TrainResult(config.output, run.run_id, version, metrics)
 
 
@@ -88,7 +73,7 @@ def _train(
     }
     metrics = write_record(config.output, judged, pictures.classes, history)
     save_model(config.output, _card(config, pictures, metrics, run.run_id), network)
-    shutil.rmtree(config.output / WORK_FOLDER)
+    remove_work(config)
     return metrics
 
 

@@ -1,4 +1,4 @@
-"""What a training's run is called, and which data it names as its inputs."""
+"""Which data a training's run names as its inputs, and its parts as runs below it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medvision.config.base import config_sha256
 from medvision.config.classification import ClassifyPatchesConfig
-from medvision.config.jobs import JobConfig
 from medvision.config.pictures import ClassifyImagesConfig, ClassifyMedmnistConfig
 from medvision.datasets.labelled import LabelledSeries
 from medvision.datasets.patches import PatchSet
@@ -17,19 +15,6 @@ from medvision.tracking import DataIdentity, Run, data_digest
 from medvision.training.classification_record import OutOfFold
 from medvision.training.cohort_split import CohortSplit
 from medvision.training.picture_sets import PictureSet
-
-RUN_ID = "run_id"
-"""In the folder of checkpoints: the run that goes on when the training does."""
-
-
-def run_name(config: JobConfig) -> str:
-    """The model's name and version: the same settings have the same name, others another."""
-    return f"{config.name} {config_sha256(config)[:12]}"
-
-
-def run_tags(config: JobConfig) -> dict[str, str]:
-    """What runs are filtered by."""
-    return {"task": config.task, "model.name": config.name, "model.version": config_sha256(config)[:12]}
 
 
 def log_cohorts(run: Run, split: CohortSplit) -> None:

@@ -16,8 +16,9 @@ from medvision.dicom.store import ingest
 from medvision.errors import DataError, NothingToDoError, OutputError
 from medvision.models.detector import load_detector
 from medvision.training import detection
-from medvision.training.detection import WORK_FOLDER, train
+from medvision.training.detection import train
 from medvision.training.proposals import ProposalModule
+from medvision.training.tracked_run import WORK_FOLDER
 from tests.dicom.builders import Slices, write_series
 from tests.preprocessing.bodies import hu_at, lungs_of
 

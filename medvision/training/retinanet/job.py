@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,16 +13,12 @@ import torch
 from medvision.config.base import config_sha256
 from medvision.config.retinanet_training import RetinaNetJob
 from medvision.datasets.split_record import SPLIT, write_split
-from medvision.errors import NothingToDoError
 from medvision.evaluation.froc import FrocResult, froc
-from medvision.evaluation.plot import plot_froc
-from medvision.files import make_folder, write_text
 from medvision.findings import Candidate
 from medvision.inference.lung_places import near_lungs
 from medvision.inference.predictor import choose_device
 from medvision.inference.retinanet.detector import candidates, engine
 from medvision.inference.retinanet.maps import Engine
-from medvision.models.card import OperatingPoint
 from medvision.models.directory import save_model
 from medvision.models.retinanet.boxes import select
 from medvision.models.retinanet.card import RetinaNetCard
@@ -32,21 +26,24 @@ from medvision.models.retinanet.initial import RANDOM
 from medvision.models.retinanet.network import RetinaNet
 from medvision.preprocessing.ras import window
 from medvision.progress import track
-from medvision.tracking import start_run
-from medvision.training.cohort_split import CohortSplit, check_marks, split_cohorts
+from medvision.training.cohort_split import CohortSplit, check_marks, check_nodules, split_cohorts
 from medvision.training.leakage import drop_near_duplicates
 from medvision.training.model_card import describe_training
 from medvision.training.result import TrainResult
 from medvision.training.retinanet.module import train_network
 from medvision.training.retinanet.patches import lung_box_ras
-from medvision.training.run_words import RUN_ID, log_cohorts, run_name, run_tags
+from medvision.training.run_words import log_cohorts
+from medvision.training.tracked_run import keep_model, remove_work, tracked, work_folder
+from medvision.training.validation import (
+    BOOTSTRAPS,
+    EVALUATION,
+    froc_metrics,
+    operating_points,
+    write_froc,
+)
 from medvision.training.volumes import TrainingVolume, prepare
 
 logger = logging.getLogger(__name__)
-
-EVALUATION = "evaluation"
-WORK_FOLDER = ".work"
-BOOTSTRAPS = 1000
 
 
 def train(job: RetinaNetJob, *, resume: bool = False) -> TrainResult:
@@ -62,34 +59,25 @@ def train(job: RetinaNetJob, *, resume: bool = False) -> TrainResult:
         ModelError: the initial weights cannot be read or do not fit.
         NothingToDoError: no Series that can be used.
     """
-    work = make_folder(make_folder(job.output) / WORK_FOLDER / config_sha256(job)[:12])
+    work = work_folder(job)
     split = split_cohorts(job)
     training, validation = _read(job, split, work / "voxels")
-    settings = job.model_dump(mode="json", exclude={"tracking"})
-    with start_run(
-        job.tracking,
-        name=run_name(job),
-        params=settings,
-        tags=run_tags(job),
-        remember=work / RUN_ID,
-        resume=resume,
-    ) as run:
+    with tracked(job, work, resume=resume) as run:
         log_cohorts(run, split)
         logger_of_run = run.lightning_logger()
         network = train_network(training, validation, job, work / "fit", logger=logger_of_run, resume=resume)
         card = _card(job, training, validation, run.run_id)
         measured = measure_on(network, card, validation, seed=job.seed)
-        _write_evaluation(measured, job.output / EVALUATION)
+        write_froc(measured, job.output / EVALUATION)
         card = card.model_copy(
-            update={"operating_points": _operating_points(measured), "metrics": _metrics(measured)}
+            update={"operating_points": operating_points(measured), "metrics": froc_metrics(measured)}
         )
         card = save_model(job.output, card, network)
-        shutil.rmtree(job.output / WORK_FOLDER)
+        remove_work(job)
         write_split(job.output / SPLIT, split.record)
         run.log_metrics(card.metrics)
         run.log_folder(job.output / EVALUATION, EVALUATION)
-        run.log_model(job.output, "model")
-        version = run.register("model", job.tracking.register_as) if job.tracking.register_as else None
+        version = keep_model(run, job)
     logger.info("model %s version %s written to %s", card.name, card.version, job.output)
     return TrainResult(job.output, run.run_id, version, dict(card.metrics))
 
@@ -102,9 +90,7 @@ def _read(
     read = [prepare(part, find_box, job.data.workers, voxels / name) for name, part in split.parts.items()]
     check_marks([volume for part in read for volume in part], split.cohort_of)
     read[1] = drop_near_duplicates(*read)
-    for name, part in zip(("learn from", "validate on"), read, strict=True):
-        if not any(len(volume.radii_mm) for volume in part):
-            raise NothingToDoError(f"no nodule to {name} among {len(part)} series; add patients")
+    check_nodules(read[0], read[1], job.data.cohort)
     return read[0], read[1]
 
 
@@ -149,28 +135,3 @@ def _candidates(runner: Engine, card: RetinaNetCard, volume: TrainingVolume) -> 
     where = torch.from_numpy(near_lungs(volume.box.lungs, grid.affine, shape))
     boxes = select(runner.maps(image, where), shape, card.network, card.boxes)
     return candidates(boxes, where, grid.affine)
-
-
-def _operating_points(measured: FrocResult) -> tuple[OperatingPoint, ...]:
-    """One for each of LUNA16's false-positive rates."""
-    return tuple(
-        OperatingPoint(fp_per_scan=rate, threshold=threshold, sensitivity=sensitivity)
-        for rate, (threshold, sensitivity) in ((r, measured.operating_point(r)) for r in measured.fp_per_scan)
-    )
-
-
-def _metrics(measured: FrocResult) -> dict[str, float]:
-    _, lower, upper = measured.cpm_interval or (measured.cpm,) * 3
-    return {
-        "validation/cpm": measured.cpm,
-        "validation/cpm_lower": lower,
-        "validation/cpm_upper": upper,
-        "validation/scans": float(measured.n_scans),
-        "validation/nodules": float(measured.n_nodules),
-    }
-
-
-def _write_evaluation(measured: FrocResult, folder: Path) -> None:
-    make_folder(folder)
-    write_text(folder / "froc.json", json.dumps(measured.to_dict(), indent=2) + "\n")
-    plot_froc(measured, folder / "froc.png")
