@@ -63,13 +63,40 @@ def read_json(path: Path, encoding: str = "utf-8") -> Any:  # noqa: ANN401  what
         raise ValueError("it is nested too deeply") from error
 
 
+_writer = ""
+
+
+def name_parts_apart(writer: str) -> None:
+    """Give this process's half-written files a name of their own.
+
+    Where several machines write to one folder, one that is taken for dead may still be at work.
+    """
+    global _writer  # noqa: PLW0603  one process, one name
+    _writer = f".{writer}"
+
+
+MOST_UNPACKED = 1100
+"""Bytes that one packed byte can stand for, rounded up: DEFLATE's bound is 1032."""
+
+
+def check_claimed_size(path: Path, n_bytes: int, *, packed: bool) -> None:
+    """Refuse a header that claims more than its file can hold, before room is made for it.
+
+    Raises:
+        ValueError: it does, or claims nothing at all.
+    """
+    there = path.stat().st_size
+    if not 0 < n_bytes <= there * (MOST_UNPACKED if packed else 1):
+        raise ValueError(f"its header claims {n_bytes} bytes, which {there} bytes cannot hold")
+
+
 @contextmanager
 def write_whole(path: Path) -> Iterator[Path]:
     """Give a path beside `path` to write to; rename it into place when the block ends without an error.
 
     A reader never sees half a file; a killed run leaves a hidden `.part` file that the next run replaces.
     """
-    aside = path.with_name(f".{path.name}.part")
+    aside = path.with_name(f".{path.name}{_writer}.part")
     try:
         yield aside
         aside.replace(path)

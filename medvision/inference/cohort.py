@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from medvision.dicom.catalogue import catalogue
-from medvision.dicom.entries import RejectedSeriesError, SeriesError
+from medvision.dicom.entries import SeriesEntry
 from medvision.dicom.index import HeaderIndex, cached_index
 from medvision.dicom.problems import Problem
 from medvision.dicom.stored import is_store, open_store
 from medvision.dicom.tables import (
-    Fingerprint,
     ScanSource,
     SeriesRow,
     write_problems_csv,
@@ -24,31 +21,26 @@ from medvision.dicom.tables import (
 )
 from medvision.files import make_folder, write_text
 from medvision.guidelines import PatientTable, read_patient_table
-from medvision.inference.case import (
-    CANDIDATES,
-    COLUMNS,
-    REPORT,
-    CaseSettings,
-    Stages,
-    finished_report,
-    process_case,
-)
-from medvision.inference.context import keeps_context
-from medvision.inference.detectors import Detector, open_detector
-from medvision.inference.earlier import Earlier, find_priors, keeps_earlier, read_earlier
+from medvision.inference.case import CANDIDATES, COLUMNS, REPORT, CaseSettings, Stages
+from medvision.inference.detectors import Detector
+from medvision.inference.earlier import find_priors
 from medvision.inference.operating_point import choose_operating_point
 from medvision.inference.origins import remember_origins
 from medvision.inference.run_record import RunRecord, installed_versions, settings_sha256
+from medvision.inference.runners import LOCAL, choose_runner
 from medvision.inference.selection import Selection, describe, select
 from medvision.inference.stacks import KnownNodules
+from medvision.inference.working import Case, Job, Outcome
+from medvision.log_context import log_fields
 from medvision.models.leakage import LeakageGuard
-from medvision.prefetch import prefetch
 from medvision.progress import track
 from medvision.reporting.languages import LanguageCode
 from medvision.reporting.report import ModelRecord, Report
 from medvision.reporting.signing import read_private_key, sign_file, signature_path
 from medvision.reporting.worklist import WorklistRow, row_from_failure, row_from_report, write_worklist
-from medvision.volumes import Scan
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +75,7 @@ class _Progress:
     seen: dict[str, list[str]] = field(default_factory=lambda: {"training": [], "validation": []})
     known: HeaderIndex = field(default_factory=lambda: HeaderIndex(None))
     nodules: KnownNodules = field(default_factory=KnownNodules)
+    devices: set[str] = field(default_factory=set)
 
     @property
     def exit_code(self) -> int:
@@ -111,6 +104,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     language: LanguageCode = "en",
     sign: Path | None = None,
     priors: Sequence[Path] = (),
+    runner: str = LOCAL,
 ) -> InferResult:
     """Find nodules in the chest CTs among the sources and write OUT.
 
@@ -128,7 +122,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         threshold: operating point by probability; overrules `fp_per_scan`.
         min_slices: fewer are no CT volume.
         resume: keep the folders of an earlier run that came from the same input and settings.
-        workers: scans read ahead.
+        workers: scans read ahead; with the runner `dask`, its worker processes on this machine.
         series: Series Instance UIDs to analyse instead of the best of each study.
         all_series: analyse every usable Series.
         index: the header index; None for one in the user's cache.
@@ -137,11 +131,13 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         sign: Ed25519 private key (PEM); each `report.json` gets a `report.json.sig` beside it.
         priors: where earlier examinations of the same patients lie (files, folders, archives, one STORE, or
             OUT folders of earlier runs on this machine); findings are compared with the latest one.
+        runner: `local`, `dask`, or the address of a Dask scheduler (`dask://host:8786`).
 
     Raises:
         ContractError: the table of patients breaks its contract.
         OutputError: OUT cannot be written.
         ModelError: the model cannot be read.
+        NetworkError: the Dask scheduler does not answer.
         NothingToDoError: no DICOM image among the sources.
         UsageError: a Series asked for is not there, or the key to sign with cannot be read.
     """
@@ -149,27 +145,22 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     make_folder(out)
     patients = read_patient_table(patient_data) if patient_data else PatientTable()
     signing_key = read_private_key(sign) if sign else None
-    predictor = open_detector(model, device) if isinstance(model, Path) else model
-    settings = replace(
-        _settings(predictor, formats, fp_per_scan, threshold, language),
-        patients=patients,
-        signing_key=signing_key,
-    )
-    place = None if _is_one_store(sources) else index or cached_index(out)
-    with HeaderIndex(place, trusted=resume) as known:
-        found, problems = _find(sources, min_slices, known)
-        if priors:
-            earlier = find_priors(priors, min_slices=min_slices, index=known)
-            settings = replace(settings, priors=earlier)
-        selection = select(
-            found, wanted=series, every=all_series, trained_kernels=predictor.card.training.kernels
-        )
-        progress = _Progress(problems=list(problems), known=known)
-        _note_unused(selection, progress)
-        prepare = partial(_prepare, out=out, settings=settings, resume=resume)
-        ready = prefetch(prepare, selection.chosen, threads=workers, ahead=workers)
-        for source, future in track(ready, "infer", len(selection.chosen)):
-            _process(source, future, out, predictor, settings, progress)
+    with choose_runner(runner, model, device, workers) as cluster:
+        predictor = cluster.predictor
+        settings = replace(_settings(predictor, formats, fp_per_scan, threshold, language), patients=patients)
+        place = None if _is_one_store(sources) else index or cached_index(out)
+        with HeaderIndex(place, trusted=resume) as known:
+            found, problems = _find(sources, min_slices, known)
+            earlier = find_priors(priors, min_slices=min_slices, index=known) if priors else None
+            selection = select(
+                found, wanted=series, every=all_series, trained_kernels=predictor.card.training.kernels
+            )
+            progress = _Progress(problems=list(problems), known=known)
+            _note_unused(selection, progress)
+            cases = (Case(one, earlier.choose(one) if earlier else None) for one in selection.chosen)
+            done = cluster.run(cases, Job(out, settings, resume))
+            for case, outcome in track(done, "infer", len(selection.chosen)):
+                _note(case, outcome, out, settings, signing_key, progress)
     _write_tables(out, selection, progress, language)
     remember_origins(out, sources, model if isinstance(model, Path) else None)
     record.finish(
@@ -192,36 +183,6 @@ def _with_remark(row: WorklistRow, remarks: Mapping[str, str]) -> WorklistRow:
     if row.verdict == "skipped" or row.name not in remarks:
         return row
     return replace(row, reason="; ".join(filter(None, (row.reason, remarks[row.name]))))
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A Series that is finished, or one that is read."""
-
-    report: Report | None
-    scan: Scan | None
-    fingerprint: Fingerprint
-    problems: tuple[Problem, ...] = ()
-    earlier: Earlier | None = None
-
-
-def _prepare(source: ScanSource, out: Path, settings: CaseSettings, *, resume: bool) -> _Ready:
-    """Read a scan, except where the report of an earlier run is still right."""
-    report = finished_report(out / source.name, settings) if resume else None
-    prior = settings.priors.choose(source) if settings.priors else None
-    if report is not None and not (
-        keeps_earlier(report, prior) and keeps_context(report, source, settings.patients)
-    ):
-        report = None
-    if report is not None:
-        fingerprint = source.fingerprint()
-        if fingerprint.input_sha256 == report.lineage.input_sha256:
-            return _Ready(report, None, fingerprint)
-    reading = source.read_scan()
-    if report is not None and report.lineage.input_sha256 != reading.fingerprint.input_sha256:
-        report = None
-    earlier = read_earlier(prior) if prior and report is None else None
-    return _Ready(report, reading.scan, reading.fingerprint, reading.problems, earlier)
 
 
 def _settings(
@@ -273,46 +234,36 @@ def _note_unused(selection: Selection, progress: _Progress) -> None:
     ]
 
 
-def _process(
-    source: ScanSource,
-    future: Future[_Ready],
+def _note(
+    case: Case,
+    outcome: Outcome,
     out: Path,
-    predictor: Detector,
     settings: CaseSettings,
+    signing_key: Ed25519PrivateKey | None,
     progress: _Progress,
 ) -> None:
-    """One Series; whatever goes wrong with it is noted and the batch goes on."""
-    try:
-        ready = future.result()
-        progress.known.note_hashes(ready.fingerprint.files, ready.fingerprint.file_sha256)
-        progress.problems += ready.problems
-        report = ready.report or _analyse(ready, out / source.name, predictor, settings, progress)
-    except RejectedSeriesError as error:
-        _note_rejection(source, error, progress)
-    except Exception as error:  # noqa: BLE001  a batch never dies of one Series, whatever is wrong with it
-        _note_failure(source, error, progress)
+    """What came of one Series."""
+    source = case.source
+    if isinstance(source, SeriesEntry):
+        progress.known.note_hashes(source.files, outcome.file_sha256)
+    progress.problems += outcome.problems
+    if outcome.state == "rejected":
+        _note_rejection(source, outcome.words, progress)
+    elif outcome.report is None:
+        _note_failure(source, outcome.words, progress)
     else:
-        progress.counts["reused" if ready.report else "processed"] += 1
-        _sign(out / source.name / REPORT, settings, is_new=ready.report is None)
-        _note_report(report, settings.formats, progress)
+        progress.counts[outcome.state] += 1
+        progress.devices |= {outcome.device} - {""}
+        _add(progress.stages, outcome.stages)
+        _sign(out / source.name / REPORT, signing_key, is_new=outcome.state == "processed")
+        _note_report(outcome.report, settings.formats, progress)
 
 
-def _sign(report: Path, settings: CaseSettings, *, is_new: bool) -> None:
-    if settings.signing_key:
-        sign_file(report, settings.signing_key)
+def _sign(report: Path, key: Ed25519PrivateKey | None, *, is_new: bool) -> None:
+    if key:
+        sign_file(report, key)
     elif is_new:  # a signature of what lay here before
         signature_path(report).unlink(missing_ok=True)
-
-
-def _analyse(
-    ready: _Ready, folder: Path, predictor: Detector, settings: CaseSettings, progress: _Progress
-) -> Report:
-    if ready.scan is None:
-        raise ValueError("neither a report nor a scan")
-    image = ready.fingerprint.files[0].path if ready.fingerprint.files else None
-    report, stages = process_case(ready.scan, folder, predictor, settings, image, ready.earlier)
-    _add(progress.stages, stages)
-    return report
 
 
 def _note_report(report: Report, formats: Collection[str], progress: _Progress) -> None:
@@ -325,20 +276,17 @@ def _note_report(report: Report, formats: Collection[str], progress: _Progress) 
     progress.rows.append(replace(row, reason="; ".join(filter(None, (row.reason, *known_already)))))
 
 
-def _note_rejection(source: ScanSource, error: RejectedSeriesError, progress: _Progress) -> None:
+def _note_rejection(source: ScanSource, words: str, progress: _Progress) -> None:
     """What only the pixels show is a rejection like any other, and no failure."""
     progress.counts["rejected"] += 1
-    progress.problems += error.problems
-    progress.rejected[source.name] = replace(source.row, status="rejected", reasons=str(error), volume="")
-    progress.rows.append(_unused_row(source, str(error), "reject"))
+    progress.rejected[source.name] = replace(source.row, status="rejected", reasons=words, volume="")
+    progress.rows.append(_unused_row(source, words, "reject"))
 
 
-def _note_failure(source: ScanSource, error: Exception, progress: _Progress) -> None:
-    words = " ".join(str(error).split()) or type(error).__name__
-    logger.error("series %s failed: %s", source.name, words)
-    logger.debug("the traceback", exc_info=error)
+def _note_failure(source: ScanSource, words: str, progress: _Progress) -> None:
+    with log_fields(case=source.name):
+        logger.error("series %s failed: %s", source.name, words)
     progress.counts["failed"] += 1
-    progress.problems += error.problems if isinstance(error, SeriesError) else ()
     progress.problems.append(Problem(f"series {source.name}", "series_failed", words))
     progress.rows.append(_unused_row(source, words, "failed"))
 

@@ -15,7 +15,7 @@ from medvision.contracts import check_document, check_table
 from medvision.dicom.index import cached_index
 from medvision.dicom.store import ingest
 from medvision.errors import ModelError, NothingToDoError, OutputError, UsageError
-from medvision.inference import cohort
+from medvision.inference import working
 from medvision.inference.cohort import COUNTED, infer
 from medvision.inference.predictor import Predictor
 from medvision.models.directory import save_model
@@ -157,14 +157,14 @@ def test_other_settings_start_anew(scans, model, finished, tmp_path, change):
 
 
 def test_one_series_that_fails_does_not_stop_the_others(scans, model, tmp_path, monkeypatch):
-    real = cohort.process_case
+    real = working.process_case
 
     def fail_second(scan, *rest):
         if scan.name == SERIES[1]:
             raise RuntimeError("out of luck\nin two lines")
         return real(scan, *rest)
 
-    monkeypatch.setattr(cohort, "process_case", fail_second)
+    monkeypatch.setattr(working, "process_case", fail_second)
     result = infer([scans], tmp_path, model=model)
     assert result.exit_code == 3
     assert result.counts["processed"] == 2

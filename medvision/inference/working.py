@@ -1,0 +1,189 @@
+"""The work on one Series, wherever it is done: read, look whether it is finished, analyse, write."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from medvision.dicom.entries import RejectedSeriesError, SeriesError
+from medvision.dicom.problems import Problem
+from medvision.dicom.tables import Fingerprint, ScanSource
+from medvision.inference.case import CaseSettings, Stages, finished_report, process_case
+from medvision.inference.context import keeps_context
+from medvision.inference.detectors import Detector
+from medvision.inference.earlier import Earlier, keeps_earlier, read_earlier
+from medvision.log_context import log_fields
+from medvision.prefetch import prefetch
+from medvision.priors.find import Prior
+from medvision.reporting.report import Report
+from medvision.volumes import Scan
+
+logger = logging.getLogger(__name__)
+
+State = Literal["processed", "reused", "rejected", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One Series to work on; small, and can be sent to another machine.
+
+    Attributes:
+        source: where it is read from.
+        prior: the earlier examination to compare it with; None where none was asked for.
+    """
+
+    source: ScanSource
+    prior: Prior | None = None
+
+    @property
+    def name(self) -> str:
+        """Its folder's name in OUT."""
+        return self.source.name
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all cases of a run share; can be sent to another machine.
+
+    Attributes:
+        out: folder of the results.
+        settings: model, operating point, formats.
+        resume: keep what is finished.
+    """
+
+    out: Path
+    settings: CaseSettings
+    resume: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a case; can be sent back.
+
+    Attributes:
+        state: analysed now, finished before, no usable chest CT, or failed.
+        words: why it was rejected or has failed, in one line; empty otherwise.
+        problems: its files that could not be used.
+        stages: seconds spent, a stage.
+        file_sha256: hash of each file that was read.
+        device: where it was analysed; empty where it was not.
+        report: the result; None where there is none, or where it is to be read from OUT.
+    """
+
+    state: State
+    words: str = ""
+    problems: tuple[Problem, ...] = ()
+    stages: Stages = field(default_factory=dict)
+    file_sha256: Mapping[Path, str] = field(default_factory=dict)
+    device: str = ""
+    report: Report | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A Series that is finished, or one that is read."""
+
+    report: Report | None
+    scan: Scan | None
+    fingerprint: Fingerprint
+    problems: tuple[Problem, ...] = ()
+    earlier: Earlier | None = None
+
+
+def work_through(
+    cases: Iterable[Case], job: Job, predictor: Detector, *, ahead: int
+) -> Iterator[tuple[Case, Outcome]]:
+    """Work on cases in order, reading ahead; whatever goes wrong with one stays with it.
+
+    Args:
+        cases: what to work on.
+        job: what they share.
+        predictor: the loaded model.
+        ahead: scans that are read meanwhile.
+    """
+    for case, future in prefetch(partial(_prepare, job=job), cases, threads=ahead, ahead=ahead):
+        with log_fields(case=case.name):
+            outcome = _conclude(case, future, job, predictor)
+        yield case, outcome
+
+
+def finished(case: Case, job: Job) -> Outcome | None:
+    """The outcome of an earlier run where input and settings are the same; nothing is decoded.
+
+    Raises:
+        SeriesError: the input cannot be read.
+    """
+    report = _plausible_report(case, job)
+    if report is None:
+        return None
+    fingerprint = case.source.fingerprint()
+    if fingerprint.input_sha256 != report.lineage.input_sha256:
+        return None
+    return Outcome("reused", file_sha256=fingerprint.file_sha256, report=report)
+
+
+def failure(error: Exception) -> Outcome:
+    """The outcome of a case that gives no report: what only the pixels show is a rejection and no failure."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    problems = error.problems if isinstance(error, SeriesError) else ()
+    if isinstance(error, RejectedSeriesError):
+        return Outcome("rejected", str(error), problems)
+    logger.debug("the traceback", exc_info=error)
+    return Outcome("failed", words, problems)
+
+
+def _plausible_report(case: Case, job: Job) -> Report | None:
+    """The report of an earlier run with the same settings; whether of the same input is not looked at."""
+    if not job.resume:
+        return None
+    report = finished_report(job.out / case.name, job.settings)
+    if report is not None and (
+        keeps_earlier(report, case.prior) and keeps_context(report, case.source, job.settings.patients)
+    ):
+        return report
+    return None
+
+
+def _prepare(case: Case, job: Job) -> _Ready:
+    with log_fields(case=case.name):
+        return _read(case, job)
+
+
+def _read(case: Case, job: Job) -> _Ready:
+    """Read a scan, except where the report of an earlier run is still right."""
+    report = _plausible_report(case, job)
+    if report is not None:
+        fingerprint = case.source.fingerprint()
+        if fingerprint.input_sha256 == report.lineage.input_sha256:
+            return _Ready(report, None, fingerprint)
+    reading = case.source.read_scan()
+    if report is not None and report.lineage.input_sha256 != reading.fingerprint.input_sha256:
+        report = None
+    earlier = read_earlier(case.prior) if case.prior and report is None else None
+    return _Ready(report, reading.scan, reading.fingerprint, reading.problems, earlier)
+
+
+def _conclude(case: Case, future: Future[_Ready], job: Job, predictor: Detector) -> Outcome:
+    try:
+        ready = future.result()
+    except Exception as error:  # noqa: BLE001  a batch never dies of one Series, whatever is wrong with it
+        return failure(error)
+    outcome = _finish(ready, job.out / case.name, predictor, job.settings)
+    problems = (*ready.problems, *outcome.problems)
+    return replace(outcome, problems=problems, file_sha256=ready.fingerprint.file_sha256)
+
+
+def _finish(ready: _Ready, folder: Path, predictor: Detector, settings: CaseSettings) -> Outcome:
+    if ready.report is not None or ready.scan is None:
+        return Outcome("reused", report=ready.report)
+    image = ready.fingerprint.files[0].path if ready.fingerprint.files else None
+    try:
+        report, stages = process_case(ready.scan, folder, predictor, settings, image, ready.earlier)
+    except Exception as error:  # noqa: BLE001  as above
+        return failure(error)
+    return Outcome("processed", stages=stages, device=predictor.device, report=report)
