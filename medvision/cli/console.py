@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+LOG_FORMAT = "MEDVISION_LOG_FORMAT"
+"""Environment variable: `text` for people (default), `json` for programs that collect logs."""
 
 TRACEBACK = logging.DEBUG - 5
 """Log level of tracebacks: only -vv goes that low."""
@@ -28,6 +32,13 @@ _NOISY_LIBRARIES = (
 class _ToStderr(logging.StreamHandler[Any]):
     """Writes to what sys.stderr is at that moment, which tests and progress bars exchange."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        if _as_json_lines():
+            from medvision.cli.json_lines import JsonLines
+
+            self.setFormatter(JsonLines())
+
     def emit(self, record: logging.LogRecord) -> None:
         print(self.format(record), file=sys.stderr)
 
@@ -41,8 +52,8 @@ def set_verbosity(verbosity: int) -> None:
     package = logging.getLogger("medvision")
     package.setLevel(_LEVELS.get(verbosity, TRACEBACK if verbosity > 0 else logging.ERROR))
     package.propagate = False
-    if not any(isinstance(handler, _ToStderr) for handler in package.handlers):
-        package.addHandler(_ToStderr())
+    package.handlers = [one for one in package.handlers if not isinstance(one, _ToStderr)]
+    package.addHandler(_ToStderr())
     for name in _NOISY_LIBRARIES:
         logging.getLogger(name).setLevel(logging.INFO if verbosity > 0 else logging.ERROR)
     warnings.simplefilter("default" if verbosity > 0 else "ignore")
@@ -58,7 +69,14 @@ def show(record: Mapping[str, Any], lines: Iterable[str], *, as_json: bool) -> N
 
 def show_error(message: str, exit_code: int, *, as_json: bool) -> int:
     """Print an error on stderr, with --json as an object on stdout too; returns the exit code."""
-    print(f"medvision: {message}", file=sys.stderr)
+    if _as_json_lines():
+        logging.getLogger("medvision").error("%s", message)
+    else:
+        print(f"medvision: {message}", file=sys.stderr)
     if as_json:
         print(json.dumps({"error": message, "exit_code": exit_code}))
     return exit_code
+
+
+def _as_json_lines() -> bool:
+    return os.environ.get(LOG_FORMAT, "text") == "json"

@@ -9,6 +9,7 @@ import click
 
 from medvision.cli import options
 from medvision.cli.console import show
+from medvision.errors import UsageError
 
 if TYPE_CHECKING:
     from medvision.reporting.languages import LanguageCode
@@ -62,6 +63,14 @@ if TYPE_CHECKING:
     metavar="DIR|STORE|OUT",
     help="Where earlier examinations of the same patients lie; findings are compared with the latest one.",
 )
+@click.option(
+    "--runner",
+    default="local",
+    show_default=True,
+    metavar="local|dask|dask://HOST:PORT",
+    callback=lambda _, __, name: _check_runner(name),
+    help="Who does the work: this process, Dask workers on this machine, or a Dask cluster (docs/scaling.md).",
+)
 @options.resume
 @options.index
 @click.option(
@@ -70,7 +79,7 @@ if TYPE_CHECKING:
     default=2,
     show_default=True,
     metavar="N",
-    help="Scans to read ahead.",
+    help="Scans to read ahead; with --runner dask, its worker processes.",
 )
 @options.common
 def infer(  # noqa: PLR0913  one argument an option
@@ -88,6 +97,7 @@ def infer(  # noqa: PLR0913  one argument an option
     patient_data: Path | None,
     sign: Path | None,
     priors: tuple[Path, ...],
+    runner: str,
     all_series: bool,
     language: LanguageCode,
     resume: bool,
@@ -128,6 +138,7 @@ def infer(  # noqa: PLR0913  one argument an option
         sign=sign,
         priors=priors,
         language=language,
+        runner=runner,
     )
     lines = [", ".join(f"{number} {name}" for name, number in result.counts.items())]
     if result.exit_code:
@@ -135,3 +146,12 @@ def infer(  # noqa: PLR0913  one argument an option
     record = {"exit_code": result.exit_code, "counts": result.counts, "worklist": result.worklist}
     show(record, [*lines, f"worklist: {result.worklist}"], as_json=as_json)
     return result.exit_code
+
+
+def _check_runner(name: str) -> str:
+    from medvision.inference.runner_names import check_runner
+
+    try:
+        return check_runner(name)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from error

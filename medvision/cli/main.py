@@ -13,6 +13,7 @@ from medvision import telemetry
 from medvision.cli.console import TRACEBACK, set_verbosity, show_error
 from medvision.cli.options import show_version, verbosity
 from medvision.errors import MedvisionError
+from medvision.log_context import log_fields, new_run_id
 
 COMMANDS = (
     "simulate",
@@ -40,7 +41,10 @@ Example: look for nodules in a folder of DICOM files
 
 \b
 Exit codes: 0 all well · 2 wrong usage or configuration · 3 finished, but some series failed ·
-4 nothing could be processed · 1 anything unforeseen."""
+4 nothing could be processed · 1 anything unforeseen.
+
+\b
+MEDVISION_LOG_FORMAT=json writes the log as JSON, one object a line."""
 
 
 class _LazyGroup(click.Group):
@@ -72,6 +76,11 @@ def medvision() -> None:
 
 def run(arguments: Sequence[str], command: click.Command = medvision, name: str = "medvision") -> int:
     """Run one command line and return its exit code; no error escapes, a traceback shows only with -vv."""
+    with log_fields(run=new_run_id()):
+        return _run(arguments, command, name)
+
+
+def _run(arguments: Sequence[str], command: click.Command, name: str) -> int:
     as_json = "--json" in arguments
     telemetry.switch_off()
     set_verbosity(0)

@@ -27,9 +27,11 @@ def train(config: Path, overrides: tuple[str, ...], *, resume: bool, as_json: bo
 
     settings = load_job(config, overrides)
 
-    from medvision.training.jobs import run_job  # slow: only once the settings are right
+    from medvision.training.jobs import run_in_ranks  # slow: only once the settings are right
 
-    result = run_job(settings, resume=resume)
+    result = run_in_ranks(settings, resume=resume)
+    if result is None:  # one of torchrun's processes that only helped
+        return
     lines = [
         f"model: {result.model}",
         f"MLflow run: {result.run_id or 'not recorded'}",

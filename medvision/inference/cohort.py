@@ -27,7 +27,8 @@ from medvision.inference.earlier import find_priors
 from medvision.inference.operating_point import choose_operating_point
 from medvision.inference.origins import remember_origins
 from medvision.inference.run_record import RunRecord, installed_versions, settings_sha256
-from medvision.inference.runners import LOCAL, choose_runner
+from medvision.inference.runner_names import LOCAL
+from medvision.inference.runners import choose_runner
 from medvision.inference.selection import Selection, describe, select
 from medvision.inference.stacks import KnownNodules
 from medvision.inference.working import Case, Job, Outcome

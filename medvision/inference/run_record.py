@@ -14,6 +14,7 @@ from typing import Self
 
 from medvision.inference.case import CaseSettings
 from medvision.inference.detectors import Detector
+from medvision.log_context import current_log_fields
 from medvision.models.card import DetectorCard
 from medvision.reporting.languages import LanguageCode
 from medvision.reporting.report import OperatingPoint
@@ -98,6 +99,7 @@ class RunRecord:
             started=self.started.replace(microsecond=0),
             ended=ended.replace(microsecond=0),
             exit_code=exit_code,
+            run_id=current_log_fields().get("run"),
             training_overlap=SeenInTraining(
                 checked=settings.guard.can_tell,
                 training=tuple(seen["training"]),

@@ -35,6 +35,7 @@ class RunDocument(Record):
     ended: AwareDatetime
     exit_code: int = Field(ge=0, le=4)
     training_overlap: SeenInTraining | None = None
+    run_id: str | None = Field(default=None, description="as `run` in the log lines of this run")
 
 
 def write_run(path: Path, document: RunDocument) -> None:

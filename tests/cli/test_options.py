@@ -40,6 +40,7 @@ OPTIONS = {
         "--patient-data",
         "--sign",
         "--priors",
+        "--runner",
         "--language",
         "--index",
         "--resume",

@@ -15,9 +15,10 @@ from medvision.contracts import check_document, check_table
 from medvision.dicom.index import cached_index
 from medvision.dicom.store import ingest
 from medvision.errors import ModelError, NothingToDoError, OutputError, UsageError
-from medvision.inference import working
+from medvision.inference import cohort, working
 from medvision.inference.cohort import COUNTED, infer
 from medvision.inference.predictor import Predictor
+from medvision.log_context import current_log_fields, log_fields
 from medvision.models.directory import save_model
 from tests.dicom.builders import Slices, edit, write_series
 from tests.models.cards import tiny_card, tiny_detector
@@ -165,7 +166,12 @@ def test_one_series_that_fails_does_not_stop_the_others(scans, model, tmp_path, 
         return real(scan, *rest)
 
     monkeypatch.setattr(working, "process_case", fail_second)
-    result = infer([scans], tmp_path, model=model)
+    belongs = []
+    monkeypatch.setattr(cohort.logger, "error", lambda *_: belongs.append(dict(current_log_fields())))
+    with log_fields(run="r1"):
+        result = infer([scans], tmp_path, model=model)
+    assert belongs == [{"run": "r1", "case": SERIES[1]}]
+    assert json.loads((tmp_path / "run.json").read_text())["run_id"] == "r1"
     assert result.exit_code == 3
     assert result.counts["processed"] == 2
     with (tmp_path / "problems.csv").open() as stream:
