@@ -8,12 +8,12 @@ from typing import Any
 
 from prefect import flow
 
-from flows.tasks import train_detector
-from medvision.config.base import load_config
-from medvision.config.detection import DetectionConfig
+from flows.shown import show_summary
+from flows.tasks import train_model
+from medvision.config.jobs import load_job
 
 
-@flow(name="train", flow_run_name="train {recipe}")
+@flow(name="train", flow_run_name="train {recipe}", persist_result=True, result_serializer="json")
 def train(recipe: Path, overrides: Sequence[str] = (), resume: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002
     """Train as the configuration says; returns the model, its run and its metrics.
 
@@ -22,5 +22,7 @@ def train(recipe: Path, overrides: Sequence[str] = (), resume: bool = True) -> d
         overrides: changes of it, `key=value`.
         resume: go on after an interruption.
     """
-    config = load_config(recipe, DetectionConfig, overrides)
-    return train_detector(config, config.data.cohort, resume=resume)
+    config = load_job(recipe, overrides)
+    training = train_model(config, resume=resume)
+    show_summary(f"Model in {training['model']}", training["metrics"], ())
+    return training

@@ -22,6 +22,7 @@ from flows.environment import use_embedded_server
 from medvision.cli.main import run
 from medvision.config.base import Settings, load_config
 from medvision.errors import ConfigError
+from medvision.reporting.worklist import write_worklist
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = "task: detect_lite\noutput: elsewhere\ndata: {cohort: [elsewhere]}\n"
@@ -46,6 +47,7 @@ class Library:
         self.calls.append("ingest")
         store.mkdir(exist_ok=True)
         (store / "series.csv").write_text((sources[0] / "ct.dcm").read_text())
+        (store / "problems.csv").write_text("path,reason,detail\n")
         return IngestResult(store, 1, 0, 0, 0, 0, 0)
 
     def train(self, config: Any, **_: object) -> Any:
@@ -62,6 +64,8 @@ class Library:
         out.mkdir(exist_ok=True)
         (out / "predictions.csv").write_text((model / "model.yaml").read_text())
         (out / "run.json").write_text("{}")
+        (out / "problems.csv").write_text("path,reason,detail\n")
+        write_worklist([], out)
         return SimpleNamespace(exit_code=0, counts={"processed": 1}, worklist=out / "worklist.html")
 
     def evaluate(self, *paths: Path, **_: object) -> Any:
