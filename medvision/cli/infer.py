@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="local|dask|dask://HOST:PORT",
     callback=lambda _, __, name: _check_runner(name),
-    help="Who does the work: this process, Dask workers on this machine, or a Dask cluster (docs/scaling.md).",
+    help="Who does the work: this process, Dask workers here, or a Dask cluster (docs/scaling.md).",
 )
 @options.resume
 @options.index

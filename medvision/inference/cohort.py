@@ -28,7 +28,7 @@ from medvision.inference.operating_point import choose_operating_point
 from medvision.inference.origins import remember_origins
 from medvision.inference.run_record import RunRecord, installed_versions, settings_sha256
 from medvision.inference.runner_names import LOCAL
-from medvision.inference.runners import choose_runner
+from medvision.inference.runners import Runner, choose_runner
 from medvision.inference.selection import Selection, describe, select
 from medvision.inference.stacks import KnownNodules
 from medvision.inference.working import Case, Job, Outcome
@@ -105,7 +105,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     language: LanguageCode = "en",
     sign: Path | None = None,
     priors: Sequence[Path] = (),
-    runner: str = LOCAL,
+    runner: str | Runner = LOCAL,
 ) -> InferResult:
     """Find nodules in the chest CTs among the sources and write OUT.
 
@@ -132,7 +132,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         sign: Ed25519 private key (PEM); each `report.json` gets a `report.json.sig` beside it.
         priors: where earlier examinations of the same patients lie (files, folders, archives, one STORE, or
             OUT folders of earlier runs on this machine); findings are compared with the latest one.
-        runner: `local`, `dask`, or the address of a Dask scheduler (`dask://host:8786`).
+        runner: `local`, `dask`, the address of a Dask scheduler (`dask://host:8786`), or one that is made.
 
     Raises:
         ContractError: the table of patients breaks its contract.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -29,6 +29,7 @@ GPU = "GPU"
 DIED = "its worker died of it, again and again: a damaged file or lack of memory"
 
 Looked = tuple[Case, Outcome | None]
+Work = Callable[[Sequence[Case], Assignment], list[Outcome]]
 _Numbered = tuple[int, Case]
 
 
@@ -39,10 +40,14 @@ class Dispatch:
         client: of the cluster.
         assignment: what a worker is told beside its cases.
         cases: each with its outcome where that is known already.
+        work: what a worker does with a chunk.
     """
 
-    def __init__(self, client: Client, assignment: Assignment, cases: Iterator[Looked]) -> None:
+    def __init__(
+        self, client: Client, assignment: Assignment, cases: Iterable[Looked], work: Work = work_on_chunk
+    ) -> None:
         self._client = client
+        self._work = work
         self._assignment = assignment
         self._cases = enumerate(cases)
         self._suspects: deque[_Numbered] = deque()
@@ -98,7 +103,7 @@ class Dispatch:
         while len(self._away) < CHUNKS_A_WORKER * workers and (chunk := self._take(workers)):
             self._sent += len(chunk)
             future = self._client.submit(
-                work_on_chunk,
+                self._work,
                 [case for _, case in chunk],
                 self._assignment,
                 pure=False,

@@ -141,7 +141,7 @@ def _local_cluster(cluster_class: type[LocalCluster], workers: int) -> LocalClus
         threads_per_worker=1,
         memory_limit=share,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         silence_logs=logging.ERROR,
         env={name: str(cores) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")},
     )

@@ -9,11 +9,8 @@ from typing import Protocol
 
 from medvision.errors import UsageError
 from medvision.inference.detectors import Detector, open_detector
-from medvision.inference.working import Case, Job, Outcome, work_through
-
-LOCAL = "local"
-DASK = "dask"
-_SCHEMES = ("dask://", "tcp://", "tls://")
+from medvision.inference.runner_names import LOCAL, check_runner, scheduler_address
+from medvision.inference.working import Case, Job, Outcome, Perform, perform_once, work_through
 
 
 class Runner(Protocol):
@@ -33,37 +30,31 @@ class Runner(Protocol):
 
 
 class LocalRunner:
-    """Works here, one case after another, and reads ahead meanwhile."""
+    """Works here, one case after another, and reads ahead meanwhile.
 
-    def __init__(self, predictor: Detector, ahead: int) -> None:
+    Args:
+        predictor: the loaded model.
+        ahead: scans that are read meanwhile.
+        perform: how each case that is not finished is carried out.
+    """
+
+    def __init__(self, predictor: Detector, ahead: int, perform: Perform = perform_once) -> None:
         self.predictor = predictor
         self._ahead = ahead
+        self._perform = perform
 
     def run(self, cases: Iterable[Case], job: Job) -> Iterator[tuple[Case, Outcome]]:
         """What came of each case, in order."""
-        return work_through(cases, job, self.predictor, ahead=self._ahead)
-
-
-def check_runner(name: str) -> str:
-    """A runner that can be asked for: `local`, `dask` or a scheduler's address.
-
-    Raises:
-        UsageError: it is none.
-    """
-    if name in (LOCAL, DASK) or any(name.startswith(s) and len(name) > len(s) for s in _SCHEMES):
-        return name
-    raise UsageError(
-        f"runner {name!r}: choose local, dask, or a scheduler's address such as dask://host:8786"
-    )
+        return work_through(cases, job, self.predictor, ahead=self._ahead, perform=self._perform)
 
 
 def choose_runner(
-    name: str, model: Path | Detector, device: str, workers: int
+    name: str | Runner, model: Path | Detector, device: str, workers: int
 ) -> AbstractContextManager[Runner]:
     """Load the model and, where Dask is asked for, reach its cluster or start one that ends with the block.
 
     Args:
-        name: `local`, `dask`, or a scheduler's address.
+        name: `local`, `dask`, or a scheduler's address; or a runner, which is taken as it is.
         model: model directory, or one that is loaded, which stays here.
         device: `auto`, `cpu`, `cuda` or `cuda:n`.
         workers: scans read ahead; worker processes of a cluster that is started.
@@ -73,6 +64,8 @@ def choose_runner(
         NetworkError: the scheduler does not answer.
         UsageError: there is no such runner or device, Dask is not installed, or it was given a loaded model.
     """
+    if not isinstance(name, str):
+        return nullcontext(name)
     if check_runner(name) == LOCAL:
         predictor = open_detector(model, device) if isinstance(model, Path) else model
         return nullcontext(LocalRunner(predictor, workers))
@@ -80,5 +73,4 @@ def choose_runner(
         raise UsageError(f"runner {name}: its workers load the model themselves; give the model's directory")
     from medvision.inference.dask_runner import open_dask
 
-    address = "" if name == DASK else name.replace("dask://", "tcp://", 1)
-    return open_dask(address, model, device, workers)
+    return open_dask(scheduler_address(name), model, device, workers)
