@@ -33,7 +33,7 @@ class PlainLoader(yaml.SafeLoader):
         self._depth += 1
         if self._depth > MOST_DEPTH:
             _refuse(f"nested more than {MOST_DEPTH} deep", event)
-        node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        node: yaml.Node | None = super().compose_node(parent, index)
         self._depth -= 1
         if isinstance(event, yaml.AliasEvent):
             if id(node) not in self._sizes:
@@ -51,10 +51,10 @@ def _construct_number(loader: PlainLoader, node: yaml.ScalarNode) -> Any:  # noq
     if len(node.value) > LONGEST_NUMBER:
         _refuse(f"a number of {len(node.value)} characters", node)
     made = loader.construct_yaml_int if node.tag.endswith(":int") else loader.construct_yaml_float
-    return made(node)  # type: ignore[no-untyped-call]
+    return made(node)
 
 
-def _refuse(problem: str, place: yaml.Event | yaml.Node) -> NoReturn:
+def _refuse(problem: str, place: Any) -> NoReturn:  # noqa: ANN401  an event or a node
     raise yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
 
 

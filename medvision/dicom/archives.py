@@ -118,8 +118,8 @@ def unpack(archive: Path, shown: str, workspace: Workspace) -> tuple[list[Member
 def _unpack(
     archive: Path, shown: str, workspace: Workspace, allowance: _Allowance, *, depth: int
 ) -> Iterator[Member | Problem]:
-    reader = _unpack_zip if zipfile.is_zipfile(archive) else _unpack_tar
     try:
+        reader = _unpack_zip if zipfile.is_zipfile(archive) else _unpack_tar
         for item in reader(archive, shown, workspace, allowance):
             if isinstance(item, Problem) or not is_archive(item.shown):
                 yield item

@@ -11,12 +11,14 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
-from safetensors.torch import load_file
 from torch import nn
 
+from medvision.models.checkpoints import read_checkpoint, read_progress
 from medvision.models.directory import save_weights
 from medvision.models.precision import inference_dtype
+from medvision.training import ranks
 from medvision.training.patch_loader import Patches, PatchLoader
+from medvision.training.shared_batch_norm import SharedBatchNorm
 from medvision.training.step_progress import StepProgress
 
 FINISHED, LAST, BEST = "finished.safetensors", "last.ckpt", "best"
@@ -42,13 +44,16 @@ def fit(
     Warnings that are known and mean nothing are not shown.
 
     Raises:
+        ModelError: the checkpoint is damaged, or holds more than tensors and plain values.
         KeyboardInterrupt: on Ctrl-C, which Lightning turns into an exit of the whole process.
     """
+    if checkpoint is not None:
+        read_progress(checkpoint)  # Lightning would not say in one line what is wrong with it
     with warnings.catch_warnings():
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message=message)
         try:
-            trainer.fit(module, training, validation, ckpt_path=checkpoint)
+            trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
         except SystemExit as stop:
             raise KeyboardInterrupt from stop
 
@@ -89,7 +94,10 @@ def fit_steps(
     logger: Logger | None = None,
     resume: bool = False,
 ) -> None:
-    """Train and go back to the best validation.
+    """Train and go back to the best validation; together with the other processes, where there are some.
+
+    They share each batch of patches, and each looks at all validation patches, so that every number is what
+    one process alone would find.
 
     Args:
         module: what learns.
@@ -100,23 +108,29 @@ def fit_steps(
         logger: where Lightning logs; nowhere when None.
         resume: go on from the last checkpoint of the folder, if there is one.
     """
+    ranks.check_shareable(plan.batch_size, plan.what)
     checkpoint = folder / LAST if resume and (folder / LAST).is_file() else None
     best = ModelCheckpoint(folder, BEST, monitor=plan.monitor, enable_version_counter=False)
     fit(
         _step_trainer(plan, folder, best, logger),
         module,
-        PatchLoader(training, plan.batch_size, first=_learnt_steps(checkpoint)),
+        PatchLoader(
+            training,
+            plan.batch_size,
+            first=_learnt_steps(checkpoint),
+            share=(ranks.number(), ranks.count()),
+        ),
         PatchLoader(validation, plan.batch_size),
         checkpoint,
     )
-    module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+    module.load_state_dict(read_progress(Path(best.best_model_path))["state_dict"])
 
 
 def load_finished(network: nn.Module, folder: Path) -> bool:
     """Fill a network with what an earlier training in the folder ended with; False where none has ended."""
     if not (folder / FINISHED).is_file():
         return False
-    network.load_state_dict(load_file(folder / FINISHED))
+    network.load_state_dict(read_checkpoint(folder / FINISHED))
     return True
 
 
@@ -127,7 +141,7 @@ def save_finished(network: nn.Module, folder: Path) -> None:
 
 def _learnt_steps(checkpoint: Path | None) -> int:
     """Steps that were done before an interruption."""
-    return int(torch.load(checkpoint, weights_only=True)["global_step"]) if checkpoint else 0
+    return int(read_progress(checkpoint)["global_step"]) if checkpoint else 0
 
 
 def _step_trainer(plan: StepPlan, folder: Path, best: ModelCheckpoint, logger: Logger | None) -> pl.Trainer:
@@ -135,16 +149,35 @@ def _step_trainer(plan: StepPlan, folder: Path, best: ModelCheckpoint, logger: L
     last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=False, enable_version_counter=False)
     stop = EarlyStopping(plan.monitor, patience=plan.patience)
     progress = StepProgress(f"train {plan.what}", plan.steps, plan.monitor)
-    half = inference_dtype("cuda" if torch.cuda.is_available() else "cpu") == torch.bfloat16
     return pl.Trainer(
         max_epochs=1,
         val_check_interval=min(plan.validate_every, plan.steps),
-        precision="bf16-mixed" if half else "32-true",
+        precision="bf16-mixed" if _half() else "32-true",
         default_root_dir=folder,
-        callbacks=[best, last, stop, progress],
+        callbacks=[best, last, stop, *([progress] if ranks.number() == 0 else [])],
         logger=logger or False,
         log_every_n_steps=min(10, plan.steps),
         enable_model_summary=False,
         enable_progress_bar=False,
         num_sanity_val_steps=0,
+        **_processes(),
     )
+
+
+def _half() -> bool:
+    """Whether bfloat16 pays; the first process measures it for all."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return bool(ranks.from_first(ranks.number() == 0 and inference_dtype(device) == torch.bfloat16))
+
+
+def _processes() -> dict[str, Any]:
+    """How Lightning works with the other processes; it may start none by itself."""
+    if not ranks.joined():
+        return {"devices": 1}
+    return {
+        "strategy": "ddp",
+        "devices": ranks.count_here(),
+        "num_nodes": ranks.count() // ranks.count_here(),
+        "use_distributed_sampler": False,
+        "plugins": [SharedBatchNorm()],
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -61,7 +60,7 @@ def test_refused_in_one_clear_line(what, read, error, tmp_path, monkeypatch):
     assert isinstance(caught.value, MedvisionError)
     assert len(str(caught.value)) < 600
     assert "\n" not in str(caught.value)
-    assert sorted(os.listdir(tmp_path)) == [CARD]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_plain_values_and_modest_aliases_are_read(tmp_path):
