@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,14 +80,16 @@ MOST_UNPACKED = 1100
 """Bytes that one packed byte can stand for, rounded up: DEFLATE's bound is 1032."""
 
 
-def check_claimed_size(path: Path, n_bytes: int, *, packed: bool) -> None:
+def check_claimed_size(path: Path, shape: Sequence[int], item_bytes: int, *, packed: bool) -> None:
     """Refuse a header that claims more than its file can hold, before room is made for it.
 
     Raises:
         ValueError: it does, or claims nothing at all.
     """
-    there = path.stat().st_size
-    if not 0 < n_bytes <= there * (MOST_UNPACKED if packed else 1):
+    there, n_bytes = path.stat().st_size, math.prod(shape) * item_bytes
+    if min(shape) < 1:
+        raise ValueError(f"its header claims the shape {tuple(shape)}, which holds nothing")
+    if n_bytes > there * (MOST_UNPACKED if packed else 1):
         raise ValueError(f"its header claims {n_bytes} bytes, which {there} bytes cannot hold")
 
 

@@ -1,7 +1,7 @@
-"""YAML from strangers: plain values only, no tags that make objects, and bounded in size, depth and aliases.
+"""YAML from strangers: plain values only, no tags that make objects; bounded in size, depth and aliases.
 
-YAML 1.1 as PyYAML reads it. What `yaml.SafeLoader` leaves open: a few lines of aliases that stand for billions
-of values, brackets without end, and numbers or dates that it recognises and cannot convert.
+YAML 1.1 as PyYAML reads it. What `yaml.SafeLoader` leaves open: a few lines of aliases that stand for
+billions of values, brackets without end, and numbers or dates that it recognises and cannot convert.
 """
 
 from __future__ import annotations

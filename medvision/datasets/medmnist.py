@@ -8,6 +8,8 @@ L is above 1 for multi-label tasks. Files of larger images end in `_64`, `_128`,
 from __future__ import annotations
 
 import re
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -24,7 +26,10 @@ from medvision.errors import DataError
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
-_DAMAGED = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
+_DAMAGED = (
+    OSError, EOFError, ValueError, LookupError, SyntaxError, MemoryError, NotImplementedError, RuntimeError,
+    tokenize.TokenError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.errors import DataError
+from medvision.files import MOST_UNPACKED
 from medvision.geometry import Affine, check_regular
 
 ELEMENT_TYPES = {
@@ -55,10 +56,9 @@ def read_metaimage(path: Path) -> MetaImage:
     with _naming(path):
         with path.open("rb") as stream:
             header = _read_header(stream)
-            local = stream.read()
-        data = local if header[DATA_FILE] == "LOCAL" else (path.parent / header[DATA_FILE]).read_bytes()
+            local = stream.read() if header[DATA_FILE] == "LOCAL" else None
         affine = _affine(header)
-        array = _array(header, data)
+        array = _array(header, _data_file(path, header).read_bytes() if local is None else local)
     check_regular(affine)
     return MetaImage(array, affine)
 
@@ -101,14 +101,22 @@ def _read_header(stream: BinaryIO) -> dict[str, str]:
     return header
 
 
+def _data_file(path: Path, header: dict[str, str]) -> Path:
+    """The file beside the header; a header that names one elsewhere is not followed."""
+    name = header[DATA_FILE]
+    if not name.strip(".") or set(name) & set("/\\:\0"):
+        raise ValueError(f"{DATA_FILE} {name[:80]!r} does not lie beside the header; put it there")
+    return path.with_name(name)
+
+
 def _shape(header: dict[str, str]) -> tuple[int, int, int]:
     columns, rows, slices = (int(size) for size in header["DimSize"].split())
+    if min(columns, rows, slices) < 1:
+        raise ValueError(f"DimSize {header['DimSize'][:80]} is not positive")
     return slices, rows, columns
 
 
 def _array(header: dict[str, str], data: bytes) -> NDArray[np.generic]:
-    if header.get("CompressedData", "False").lower() == "true":
-        data = zlib.decompress(data)
     big_endian = header.get("BinaryDataByteOrderMSB", header.get("ElementByteOrderMSB", "False"))
     element = header["ElementType"]
     if element not in ELEMENT_TYPES:
@@ -116,6 +124,10 @@ def _array(header: dict[str, str], data: bytes) -> NDArray[np.generic]:
     kind = np.dtype(ELEMENT_TYPES[element]).newbyteorder(">" if big_endian.lower() == "true" else "<")
     slices, rows, columns = _shape(header)
     expected = slices * rows * columns * kind.itemsize
+    if header.get("CompressedData", "False").lower() == "true":
+        if expected > len(data) * MOST_UNPACKED:
+            raise ValueError(f"DimSize {header['DimSize']} is more than {len(data)} bytes can hold")
+        data = zlib.decompressobj().decompress(data, expected + 1)  # one more tells that there is more
     if len(data) != expected:
         raise ValueError(f"{len(data)} bytes of pixels where {slices} × {rows} × {columns} need {expected}")
     return np.frombuffer(data, dtype=kind).reshape(slices, rows, columns).astype(kind.newbyteorder("="))
@@ -128,9 +140,12 @@ def _affine(header: dict[str, str]) -> Affine:
         dtype=np.float64,
     ).reshape(3, 3)
     spacing = np.array(header["ElementSpacing"].split(), dtype=np.float64)
+    offset = np.array(_first(header, "Offset", "Origin", "Position", default="0 0 0").split(), np.float64)
+    if not all(np.isfinite(values).all() for values in (directions, spacing, offset)):
+        raise ValueError("its TransformMatrix, ElementSpacing or Offset is not finite")
     affine = np.eye(4)
     affine[:3, :3] = (directions * spacing[:, None])[::-1].T
-    affine[:3, 3] = np.array(_first(header, "Offset", "Origin", "Position", default="0 0 0").split(), float)
+    affine[:3, 3] = offset
     return affine
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.errors import DataError
+from medvision.files import check_claimed_size
 
 T = TypeVar("T")
 
-_DAMAGED = (OSError, EOFError, ValueError, LookupError, zlib.error)
+_DAMAGED = (
+    OSError, EOFError, ValueError, LookupError, SyntaxError, MemoryError, tokenize.TokenError, zlib.error
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ def _npy_header(path: Path) -> PatchHeader:
 
 
 def _npy_voxels(path: Path) -> NDArray[np.float32]:
+    _npy_header(path)  # mapping compares shape and file before room is made
     voxels = np.load(path, allow_pickle=False)
     return np.ascontiguousarray(voxels.reshape(_cube_shape(path, voxels)), dtype=np.float32)
 
@@ -109,6 +114,7 @@ def _nifti_voxels(path: Path) -> NDArray[np.float32]:
     from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
     image = nib.load(path)
+    _nifti_shape(path, image)
     lps = image.as_reoriented(ornt_transform(io_orientation(image.affine), axcodes2ornt("LPS")))
     voxels = np.asarray(lps.dataobj, dtype=np.float32).reshape(_nifti_shape(path, lps))
     return np.ascontiguousarray(voxels.transpose())
@@ -118,4 +124,5 @@ def _nifti_shape(path: Path, image: Any) -> tuple[int, int, int]:  # noqa: ANN40
     shape = image.shape
     if len(shape) < 3 or any(size != 1 for size in shape[3:]):
         raise DataError(f"{path}: has {len(shape)} axes {tuple(shape)} where 3 are needed")
+    check_claimed_size(path, shape, image.header.get_data_dtype().itemsize, packed=path.suffix == ".gz")
     return int(shape[0]), int(shape[1]), int(shape[2])

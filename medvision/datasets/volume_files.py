@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from medvision.datasets.labelled import VolumeGrid
 from medvision.datasets.metaimage import read_metaimage, read_metaimage_grid
 from medvision.errors import DataError
+from medvision.files import check_claimed_size
 from medvision.geometry import Affine, check_regular, swap_nifti
 from medvision.volumes import Scan, SliceReference
 
 METAIMAGE = (".mhd", ".mha")
 NIFTI = (".nii", ".nii.gz")
 
-_DAMAGED = (OSError, EOFError, ValueError, zlib.error)
+_DAMAGED = (OSError, EOFError, ValueError, MemoryError, zlib.error)
 
 
 def name_of(path: Path) -> str:
@@ -91,6 +92,11 @@ def _open_nifti(path: Path) -> Any:  # noqa: ANN401  a nibabel image
         raise DataError(f"{path}: {error}") from error
     if len(image.shape) != 3:
         raise DataError(f"{path}: has {len(image.shape)} axes {image.shape} where a volume has 3")
+    try:
+        packed = path.suffix.lower() == ".gz"
+        check_claimed_size(path, image.shape, image.header.get_data_dtype().itemsize, packed=packed)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
     return image
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.errors import DataError
-from medvision.files import write_whole
+from medvision.files import check_claimed_size, write_whole
 from medvision.geometry import Affine, spacing_mm, swap_nifti
 
 _HEADER_BYTES, _DATA_OFFSET = 348, 352
@@ -80,9 +80,11 @@ def read_nifti(path: Path) -> tuple[NDArray[np.int16], Affine]:
         with igzip.open(path, "rb") as file:
             header = np.frombuffer(file.read(_DATA_OFFSET), _HEADER, 1)[0]
             _check_kind(header)
-            hu = np.empty([int(n) for n in header["dim"][3:0:-1]], "<i2")
+            shape = [int(n) for n in header["dim"][3:0:-1]]
+            check_claimed_size(path, shape, 2, packed=True)
+            hu = np.empty(shape, "<i2")
             _fill(hu.reshape(-1).view(np.uint8).data, file)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, MemoryError) as error:
         raise DataError(f"{path} cannot be read: {error}; ingest the series again") from error
     ras = np.vstack([header["srow"].astype(np.float64), [0.0, 0.0, 0.0, 1.0]])
     return hu, swap_nifti(ras)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from medvision.config.second_look import SecondLookConfig
 from medvision.errors import DataError
+from medvision.models.checkpoints import read_progress
 from medvision.models.classifier import MALIGNANCY, NODULE, NoduleClassifier
 from medvision.training.epoch_progress import EpochProgress
 from medvision.training.fitting import fit
@@ -27,7 +28,7 @@ from medvision.training.frozen_features import (
     center_features,
 )
 from medvision.training.platt import fit_platt, fold_into
-from medvision.training.second_look_module import MONITOR, SecondLookModule, validation_aucs
+from medvision.training.second_look_module import MONITOR, WEIGHT, SecondLookModule, validation_aucs
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class SecondLookSamples:
         is_nodule: (N,) bool.
         malignant: (N,) int8: 1, 0, or −1 where it is unknown.
         patient_ids: N pseudonyms, compared between training and validation only.
+        weights: (N,) how much each counts in the loss; empty where all count alike.
 
     Raises:
         DataError: lengths or shapes that do not fit, values that are not finite.
@@ -51,6 +53,7 @@ class SecondLookSamples:
     is_nodule: NDArray[np.bool_]
     malignant: NDArray[np.int8]
     patient_ids: Sequence[str]
+    weights: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __post_init__(self) -> None:
         shape = self.views.shape
@@ -65,11 +68,18 @@ class SecondLookSamples:
             raise DataError("views hold values that are not finite")
         if not np.isin(self.malignant, (-1, 0, 1)).all():
             raise DataError("malignant holds values other than 1, 0 and −1 (unknown)")
+        if len(self.weights) not in (0, len(self.views)) or not (self.weights > 0).all():
+            raise DataError(f"weights must be {len(self.views)} positive numbers, or none")
 
     def labels(self) -> Tensor:
         """(N, 2) float32: nodule; malignant, −1 where unknown or no nodule."""
         malignant = np.where(self.is_nodule, self.malignant, -1)
         return torch.from_numpy(np.stack([self.is_nodule, malignant], axis=1).astype(np.float32))
+
+    def weighted_labels(self) -> Tensor:
+        """(N, 3) float32: the labels, and each sample's weight."""
+        weights = self.weights if len(self.weights) else np.ones(len(self.views), np.float32)
+        return torch.cat([self.labels(), torch.from_numpy(weights)[:, None]], dim=1)
 
 
 def train_second_look(
@@ -106,8 +116,8 @@ def train_second_look(
             network, torch.from_numpy(train.views), settings.size_px, settings.augmented_copies, seed
         )
         middles = center_features(network, torch.from_numpy(validation.views), settings.size_px)
-        batches = EpochBatches(copies, train.labels(), settings.batch_size, seed=seed)
-        held_out = EpochBatches([middles], validation.labels(), settings.batch_size, seed=None)
+        batches = EpochBatches(copies, train.weighted_labels(), settings.batch_size, seed=seed)
+        held_out = EpochBatches([middles], validation.weighted_labels(), settings.batch_size, seed=None)
         module = SecondLookModule(
             network, settings, _positive_weight(train), steps=settings.epochs * len(batches)
         )
@@ -141,7 +151,8 @@ def _device() -> torch.device:
 
 def _positive_weight(samples: SecondLookSamples) -> float:
     """Lookalikes a nodule, so that both classes count alike."""
-    return float(np.mean(~samples.is_nodule) / np.mean(samples.is_nodule))
+    weights = samples.weighted_labels()[:, WEIGHT].numpy()
+    return float(weights[~samples.is_nodule].sum() / weights[samples.is_nodule].sum())
 
 
 def _fit(
@@ -171,7 +182,7 @@ def _fit(
             default_root_dir=folder,
         )
         fit(trainer, module, batches, held_out)
-        checkpoint = torch.load(Path(best.best_model_path), map_location="cpu", weights_only=True)
+        checkpoint = read_progress(Path(best.best_model_path))
         module.load_state_dict(checkpoint["state_dict"])
         return trainer.current_epoch
 

@@ -49,7 +49,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 def _is_torchscript(path: Path) -> bool:
     """Whether a file is an archive with code beside its tensors."""
-    if not path.is_file() or not zipfile.is_zipfile(path):
+    try:
+        if not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return any("/code/" in name for name in archive.namelist())
+    except Exception:  # noqa: BLE001  zipfile raises anything on damaged bytes; torch will say what they are
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in name for name in archive.namelist())

@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from medvision.config.finetuning import AugmentationConfig, FineTuningConfig
+from medvision.models.checkpoints import read_progress
 from medvision.models.lora import merge_low_rank
 from medvision.training.epoch_progress import EpochProgress
 from medvision.training.finetuning.arithmetic import lightning_precision
@@ -105,7 +106,7 @@ def fine_tune(
     held_out = PictureBatches(parts["val"], settings.batch_size)
     last = work / LAST
     fit(trainer, module, batches, held_out, last if options.resume and last.is_file() else None)
-    checkpoint = torch.load(Path(best.best_model_path), map_location="cpu", weights_only=True)
+    checkpoint = read_progress(Path(best.best_model_path))
     module.load_state_dict(checkpoint["state_dict"])
     merge_low_rank(network)
     network.cpu().eval()
