@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Literal
 
@@ -84,6 +85,19 @@ class Outcome:
     report: Report | None = None
 
 
+Attempt = Callable[[], Outcome]
+Perform = Callable[[str, Attempt], Outcome]
+"""Carries out the work on the case of that name, such as in a scheduler's task.
+
+It calls the attempt, after an error perhaps again, and raises its last error.
+"""
+
+
+def perform_once(name: str, attempt: Attempt) -> Outcome:  # noqa: ARG001  as every Perform has it
+    """Just do it."""
+    return attempt()
+
+
 @dataclass(frozen=True, slots=True)
 class _Ready:
     """A Series that is finished, or one that is read."""
@@ -96,7 +110,7 @@ class _Ready:
 
 
 def work_through(
-    cases: Iterable[Case], job: Job, predictor: Detector, *, ahead: int
+    cases: Iterable[Case], job: Job, predictor: Detector, *, ahead: int, perform: Perform = perform_once
 ) -> Iterator[tuple[Case, Outcome]]:
     """Work on cases in order, reading ahead; whatever goes wrong with one stays with it.
 
@@ -105,10 +119,11 @@ def work_through(
         job: what they share.
         predictor: the loaded model.
         ahead: scans that are read meanwhile.
+        perform: how each case that is not finished is carried out.
     """
     for case, future in prefetch(partial(_prepare, job=job), cases, threads=ahead, ahead=ahead):
         with log_fields(case=case.name):
-            outcome = _conclude(case, future, job, predictor)
+            outcome = _conclude(case, future, job, predictor, perform)
         yield case, outcome
 
 
@@ -168,12 +183,33 @@ def _read(case: Case, job: Job) -> _Ready:
     return _Ready(report, reading.scan, reading.fingerprint, reading.problems, earlier)
 
 
-def _conclude(case: Case, future: Future[_Ready], job: Job, predictor: Detector) -> Outcome:
+@dataclass(slots=True)
+class _Attempts:
+    """Analyses a case at each call; what was read ahead serves the first, further ones read it again."""
+
+    folder: Path
+    settings: CaseSettings
+    predictor: Detector
+    readings: Iterator[Callable[[], _Ready]]
+    ready: _Ready | None = None
+
+    def __call__(self) -> Outcome:
+        self.ready = None
+        self.ready = next(self.readings)()
+        return _finish(self.ready, self.folder, self.predictor, self.settings)
+
+
+def _conclude(case: Case, future: Future[_Ready], job: Job, predictor: Detector, perform: Perform) -> Outcome:
+    ahead: Callable[[], _Ready] = future.result
+    readings = chain([ahead], repeat(partial(_prepare, case, job)))
+    attempt = _Attempts(job.out / case.name, job.settings, predictor, readings)
+    is_finished = future.exception() is None and future.result().report is not None
     try:
-        ready = future.result()
+        outcome = attempt() if is_finished else perform(case.name, attempt)
     except Exception as error:  # noqa: BLE001  a batch never dies of one Series, whatever is wrong with it
-        return failure(error)
-    outcome = _finish(ready, job.out / case.name, predictor, job.settings)
+        outcome = failure(error)
+    if (ready := attempt.ready) is None:
+        return outcome
     problems = (*ready.problems, *outcome.problems)
     return replace(outcome, problems=problems, file_sha256=ready.fingerprint.file_sha256)
 
@@ -182,8 +218,5 @@ def _finish(ready: _Ready, folder: Path, predictor: Detector, settings: CaseSett
     if ready.report is not None or ready.scan is None:
         return Outcome("reused", report=ready.report)
     image = ready.fingerprint.files[0].path if ready.fingerprint.files else None
-    try:
-        report, stages = process_case(ready.scan, folder, predictor, settings, image, ready.earlier)
-    except Exception as error:  # noqa: BLE001  as above
-        return failure(error)
+    report, stages = process_case(ready.scan, folder, predictor, settings, image, ready.earlier)
     return Outcome("processed", stages=stages, device=predictor.device, report=report)
