@@ -53,6 +53,12 @@ if TYPE_CHECKING:
     metavar="AET",
     help="AE title that may send; several.  [default: every one]",
 )
+@click.option(
+    "--monitor-port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help="Answer /health and /metrics (Prometheus) there, by HTTP on 127.0.0.1.  [default: nowhere]",
+)
 @options.formats("json,csv,html,seg,sr", "; DICOM ones are sent back")
 @options.device
 @options.common
@@ -65,7 +71,7 @@ def listen(
     device: str,
     *,
     as_json: bool,
-    **given: Any,  # noqa: ANN401  ae_title, host, port, allow: as in ListenConfig
+    **given: Any,  # noqa: ANN401  ae_title, host, port …: as in ListenConfig
 ) -> int:
     """Receive studies by C-STORE; look at each that is complete, send the results where the file says.
 

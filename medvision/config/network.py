@@ -148,3 +148,9 @@ class ListenConfig(Settings):
 
     alarm: AlarmConfig | None = None
     """None: no alarm."""
+
+    monitor_port: Port | None = None
+    """Where `/health` and `/metrics` (Prometheus) answer by HTTP; 0: any free port, None: nowhere."""
+
+    monitor_host: str = Field(default="127.0.0.1", min_length=1)
+    """Address of the same; what it tells is counts and sizes."""

@@ -93,11 +93,12 @@ class Alarm:
                 data=json.dumps(document).encode(),
                 headers=headers,
                 timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+                allow_redirects=False,  # findings go to the address that was given, and nowhere else
                 verify=str(self._config.authorities) if self._config.authorities else True,
             )
         except requests.RequestException as error:
             raise PeerError(f"it does not get through: {type(error).__name__}") from None
-        if not answer.ok:
+        if not answer.ok or answer.is_redirect:
             raise PeerError(f"it is not taken: HTTP status {answer.status_code}")
 
 

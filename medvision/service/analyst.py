@@ -71,6 +71,11 @@ class Analyst:
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.is_alive()
+
     def start(self, stop: threading.Event) -> None:
         """Start the process and load the model.
 

@@ -52,6 +52,10 @@ class Courier:
         """Work until told to stop."""
         self._errands.run(stop)
 
+    def __len__(self) -> int:
+        """How many studies have something that the destination may not have."""
+        return len(self._errands)
+
     def deliver(self, study: str) -> None:
         """Send what has not been confirmed.
 

@@ -30,10 +30,12 @@ from medvision.dicom.network.receiver import Address, Receiver
 from medvision.dicom.network.tls import server_context
 from medvision.errors import ModelError, OutputError
 from medvision.files import make_folder
+from medvision.log_context import log_fields
 from medvision.reporting.fhir import PatientIdentity
 from medvision.service.alarm import Alarm
 from medvision.service.analyst import AnalysisSettings, Analyst, BrokeDownError, Outcome, StoppedError
 from medvision.service.delivery import couriers
+from medvision.service.monitor import Vitals, watched
 from medvision.service.records import Records
 
 logger = logging.getLogger(__name__)
@@ -140,13 +142,14 @@ class Service:
             commitments=self._commitments,
         )
         self._analysed = self._failed = 0
+        self._analysis_seconds = 0.0
         self._pruned = time.monotonic()
 
     def run(self, stop: threading.Event) -> ListenResult:
         """Listen until told to stop; then let what is being received come to an end.
 
         Raises:
-            OutputError: the address cannot be bound.
+            OutputError: an address cannot be bound.
         """
         self._take_up()
         port = self._receiver.open()
@@ -155,14 +158,42 @@ class Service:
         for helper in helpers:
             helper.start()
         try:
-            while not stop.wait(_LOOK_SECONDS):
-                self._work(stop)
+            with self._watched():
+                while not stop.wait(_LOOK_SECONDS):
+                    self._work(stop)
         finally:
             stop.set()
             self._receiver.close()
             for helper in helpers:
                 helper.join(_LOOK_SECONDS)
         return self._result()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        if self._config.monitor_port is None:
+            yield
+            return
+        host = self._config.monitor_host
+        with watched(host, self._config.monitor_port, self.vitals) as port:
+            logger.info("http://%s:%d/health and /metrics tell how it is", host, port)
+            yield
+
+    def vitals(self) -> Vitals:
+        """How the service is at this moment."""
+        tally = self._receiver.tally
+        trouble = [self._inbox.why_full()]
+        if self._analyst and not self._analyst.alive:
+            trouble.append("the process that looks at studies has ended; the next study starts it anew")
+        return Vitals(
+            objects={name: getattr(tally, name) for name in ("new", "same", "replaced", "refused")},
+            studies={"good": self._analysed - self._failed, "failed": self._failed},
+            waiting=len(self._arrivals),
+            analysis_seconds=self._analysis_seconds,
+            undelivered={courier.name: len(courier) for courier in self._couriers},
+            used_bytes=self._inbox.used_bytes,
+            free_bytes=self._inbox.free_bytes,
+            trouble=tuple(filter(None, trouble)),
+        )
 
     def _helpers(self) -> Iterator[Callable[[threading.Event], None]]:
         yield from (courier.run for courier in self._couriers)
@@ -192,7 +223,8 @@ class Service:
             if study is None:
                 break
             try:
-                self._analyse(study, self._analyst, stop)
+                with log_fields(case=study):
+                    self._analyse(study, self._analyst, stop)
             except StoppedError:
                 return
         if time.monotonic() - self._pruned > _PRUNE_SECONDS:
@@ -207,10 +239,13 @@ class Service:
         logger.info("study %s is complete: %d objects", study, len(self._inbox.instances(study)))
         index = make_folder(self._state / "index") / f"{study}.sqlite"
         try:
+            begun = time.monotonic()
             outcome = analyst.analyse(self._inbox.study(study), self._results / study, index, stop)
         except (BrokeDownError, ModelError) as error:
             self._note_breakdown(study, stamp, str(error), record.attempts + 1)
             return
+        finally:
+            self._analysis_seconds += time.monotonic() - begun
         self._analysed += 1
         self._failed += outcome.exit_code not in {0, 4}
         self._records.update(study, stamp=stamp, attempts=0, exit_code=outcome.exit_code)

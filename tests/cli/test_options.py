@@ -102,6 +102,7 @@ OPTIONS = {
         "--allow",
         "--formats",
         "--device",
+        "--monitor-port",
     },
     "query": {
         "--level",

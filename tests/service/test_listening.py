@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
 from pynetdicom import evt
 
 from medvision.config.base import load_config
@@ -38,6 +39,8 @@ STUDY = "1.2.3"
 
 class FakeAnalyst:
     """Writes what an analysis writes, as often as it is asked."""
+
+    alive = True
 
     def __init__(self, make_report: Callable[..., Report], breaks: int = 0) -> None:
         self.seen: list[tuple[str, int]] = []
@@ -101,6 +104,23 @@ def test_a_study_is_looked_at_once_however_often_it_is_sent(tmp_path: Path, anal
 
     assert analyst.seen == [(STUDY, 3), ("1.3", 1)]
     assert done == [ListenResult(stored=4, doubled=9, refused=0, analysed=2, failed=0)]
+
+
+def test_who_watches_sees_counts_and_trouble(tmp_path: Path, analyst: FakeAnalyst) -> None:
+    monitor = free_port()
+    with running(tmp_path / "out", analyst, monitor_port=monitor) as (peer, _):
+        send_study(peer, tmp_path / "files")
+        wait_until(lambda: analyst.seen)
+        analyst.alive = False
+        health = requests.get(f"http://127.0.0.1:{monitor}/health", timeout=5)
+        metrics = requests.get(f"http://127.0.0.1:{monitor}/metrics", timeout=5).text
+
+    assert health.status_code == 503
+    assert "process that looks at studies" in health.json()["trouble"][0]
+    assert 'medvision_objects_total{outcome="new"} 3.0' in metrics
+    assert STUDY not in metrics
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://127.0.0.1:{monitor}/health", timeout=5)
 
 
 def test_half_a_study_is_looked_at_again_when_the_rest_comes(tmp_path: Path, analyst: FakeAnalyst) -> None:

@@ -79,6 +79,17 @@ class Inbox:
         """What all objects take."""
         return self._used
 
+    @property
+    def free_bytes(self) -> int:
+        """What is free on the disk."""
+        return shutil.disk_usage(self.folder).free
+
+    def why_full(self, size: int = 0) -> str:
+        """Why an object of so many bytes cannot be kept now; empty where it can."""
+        if self._room.quota_bytes is not None and self._used + size > self._room.quota_bytes:
+            return "the quota is used up"
+        return "the disk is full" if self.free_bytes - size < self._room.reserve_bytes else ""
+
     def store(self, instance: Instance, content: bytes) -> Stored:
         """Keep an object; when this returns it is on the disk.
 
@@ -149,11 +160,9 @@ class Inbox:
     @contextmanager
     def _reserved(self, size: int) -> Iterator[None]:
         """Count the bytes before they are written, so that many at once cannot overrun the quota."""
-        free = shutil.disk_usage(self.folder).free
         with self._lock:
-            over = self._room.quota_bytes is not None and self._used + size > self._room.quota_bytes
-            if over or free - size < self._room.reserve_bytes:
-                raise InboxFullError("the quota is used up" if over else "the disk is full")
+            if why := self.why_full(size):
+                raise InboxFullError(why)
             self._used += size
         try:
             yield
