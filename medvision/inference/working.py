@@ -200,8 +200,9 @@ class _Attempts:
 
 
 def _conclude(case: Case, future: Future[_Ready], job: Job, predictor: Detector, perform: Perform) -> Outcome:
-    ahead: Callable[[], _Ready] = future.result
-    readings = chain([ahead], repeat(partial(_prepare, case, job)))
+    first: Callable[[], _Ready] = future.result
+    again: Callable[[], _Ready] = partial(_prepare, case, job)
+    readings = chain([first], repeat(again))
     attempt = _Attempts(job.out / case.name, job.settings, predictor, readings)
     is_finished = future.exception() is None and future.result().report is not None
     try:
