@@ -13,12 +13,22 @@ from medvision.config.splits import SplitConfig
 from medvision.config.tracking import TrackingConfig
 
 
+class WeightedCohort(Settings):
+    """A cohort whose patients count more or less than those of others."""
+
+    path: Path
+    """Folder or datalist."""
+
+    weight: float = Field(default=1.0, gt=0)
+    """Each of its patients is learnt from so many times as often as one of a cohort with weight 1."""
+
+
 class DataConfig(Settings):
     """The patients to learn from."""
 
-    cohort: tuple[Path, ...] = Field(min_length=1)
+    cohort: tuple[Path | WeightedCohort, ...] = Field(min_length=1)
     """A folder or several: made by `medvision simulate`, STOREs with `annotations.csv`, LUNA16, LIDC-IDRI; or
-    MONAI datalists (`.json`)."""
+    MONAI datalists (`.json`). In place of a path, `{path: …, weight: …}`, to mix cohorts of unlike worth."""
 
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of the patients that is never learnt from: it chooses checkpoints and the operating point."""
@@ -32,7 +42,22 @@ class DataConfig(Settings):
     @field_validator("cohort", mode="before")
     @classmethod
     def _one_is_enough(cls, value: object) -> object:
-        return (value,) if isinstance(value, str | Path) else value
+        return (value,) if isinstance(value, str | Path | dict) else value
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where the cohorts are."""
+        return tuple(self.weights)
+
+    @property
+    def weights(self) -> dict[Path, float]:
+        """Weight of each cohort; of one that is named twice, the last."""
+        return {
+            one.path if isinstance(one, WeightedCohort) else one: one.weight
+            if isinstance(one, WeightedCohort)
+            else 1.0
+            for one in self.cohort
+        }
 
 
 class ProposalConfig(Settings):

@@ -35,6 +35,8 @@ class SeriesCandidates:
         views: (N, V, S, S) what the second look sees.
         is_nodule: (N,) whether the candidate lies inside an annotated nodule.
         malignant: (N,) 1, 0 or `UNKNOWN`.
+        is_excluded: (N,) whether it lies inside an excluded finding and no nodule: it counts neither way.
+        weight: of the patient, beside others.
     """
 
     series: LabelledSeries
@@ -42,6 +44,8 @@ class SeriesCandidates:
     views: NDArray[np.float16]
     is_nodule: NDArray[np.bool_]
     malignant: NDArray[np.int8]
+    is_excluded: NDArray[np.bool_]
+    weight: float = 1.0
 
 
 def find_candidates(
@@ -80,12 +84,16 @@ def _of_series(
         size_px=look.training_size_px if learning else look.size_px,
     )
     truths = [_hit(center, volume.series.annotations) for center in centers]
+    others = [_hit(center, volume.series.excluded) for center in centers]
+    excluded = [t is None and o is not None for t, o in zip(truths, others, strict=True)]
     return SeriesCandidates(
         volume.series,
         tuple(candidates),
         views,
         np.array([truth is not None for truth in truths], dtype=np.bool_),
         np.array([_malignancy(truth) for truth in truths], dtype=np.int8),
+        np.array(excluded, dtype=np.bool_),
+        volume.weight,
     )
 
 
@@ -105,10 +113,13 @@ def _malignancy(truth: Annotation | None) -> int:
 
 
 def second_look_samples(found: Sequence[SeriesCandidates]) -> SecondLookSamples:
-    """All candidates of all Series in one table."""
+    """The candidates of all Series in one table, without those that count neither way."""
+    counted = [~one.is_excluded for one in found]
+    pairs = list(zip(found, counted, strict=True))
     return SecondLookSamples(
-        views=np.concatenate([one.views for one in found]),
-        is_nodule=np.concatenate([one.is_nodule for one in found]),
-        malignant=np.concatenate([one.malignant for one in found]),
-        patient_ids=tuple(one.series.patient_id for one in found for _ in one.candidates),
+        views=np.concatenate([one.views[kept] for one, kept in pairs]),
+        is_nodule=np.concatenate([one.is_nodule[kept] for one, kept in pairs]),
+        malignant=np.concatenate([one.malignant[kept] for one, kept in pairs]),
+        patient_ids=tuple(one.series.patient_id for one, kept in pairs for _ in range(kept.sum())),
+        weights=np.concatenate([np.full(kept.sum(), one.weight, np.float32) for one, kept in pairs]),
     )

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from medvision.config.detection import DetectionConfig
 from medvision.config.retinanet_training import RetinaNetJob
 from medvision.config.splits import SplitConfig, Stratum
 from medvision.datasets.cohort import open_cohort
-from medvision.datasets.fit_checks import check_fit, check_tissue, fit_tissue
+from medvision.datasets.fit_checks import check_fit
 from medvision.datasets.labelled import LabelledSeries
 from medvision.datasets.split_record import SplitRecord, apply_split, read_split, record_split
 from medvision.datasets.splits import split_by_patient
-from medvision.errors import DataError, NothingToDoError
+from medvision.errors import DataError
 from medvision.models.leakage import read_key
-from medvision.training.volumes import TrainingVolume
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +34,7 @@ class CohortSplit:
         training: to learn from.
         validation: to choose checkpoints and operating points by.
         cohort_of: Series Instance UID → the folder it came from.
+        weights: folder → how often each of its patients is learnt from, beside others.
         record: what `split.json` will say.
     """
 
@@ -42,11 +42,16 @@ class CohortSplit:
     validation: list[LabelledSeries]
     cohort_of: Mapping[str, Path]
     record: SplitRecord
+    weights: Mapping[Path, float] = field(default_factory=dict)
 
     @property
     def parts(self) -> dict[str, list[LabelledSeries]]:
         """Both, by name."""
         return {TRAINING: self.training, VALIDATION: self.validation}
+
+    def weight(self, series: LabelledSeries) -> float:
+        """How often it is learnt from, beside others."""
+        return self.weights.get(self.cohort_of[series.series_instance_uid], 1.0)
 
 
 def split_cohorts(config: DetectionConfig | RetinaNetJob) -> CohortSplit:
@@ -56,7 +61,7 @@ def split_cohorts(config: DetectionConfig | RetinaNetJob) -> CohortSplit:
         DataError: a cohort that cannot be read, marks in other coordinates, or fewer than two patients.
         NothingToDoError: a cohort without scans.
     """
-    series, cohort_of = _open_all(config.data.cohort)
+    series, cohort_of = _open_all(config.data.folders)
     training, validation = _part(config, series, cohort_of)
     how = {
         "seed": config.seed,
@@ -64,43 +69,7 @@ def split_cohorts(config: DetectionConfig | RetinaNetJob) -> CohortSplit:
         **config.data.split.model_dump(mode="json"),
     }
     record = record_split({TRAINING: training, VALIDATION: validation}, how, key=read_key())
-    return CohortSplit(training, validation, cohort_of, record)
-
-
-def check_marks(volumes: Sequence[TrainingVolume], cohort_of: Mapping[str, Path]) -> None:
-    """Look at the voxels under all marks, cohort by cohort.
-
-    Raises:
-        DataError: the marks of a cohort are mirrored.
-    """
-    for folder in dict.fromkeys(cohort_of.values()):
-        check_tissue(
-            [
-                fit_tissue(
-                    volume.series.annotations,
-                    volume.box.grid.hu.numpy(),
-                    volume.box.grid.affine,
-                    volume.box.lungs,
-                )
-                for volume in volumes
-                if cohort_of[volume.series.series_instance_uid] == folder
-            ],
-            folder,
-        )
-
-
-def check_nodules(
-    training: Sequence[TrainingVolume], validation: Sequence[TrainingVolume], cohorts: Sequence[Path]
-) -> None:
-    """Refuse patients among whom nobody has a nodule.
-
-    Raises:
-        NothingToDoError: there is none to learn from, or none to validate on.
-    """
-    for what, part in (("learn from", training), ("validate on", validation)):
-        if not any(len(volume.radii_mm) for volume in part):
-            where = ", ".join(map(str, cohorts))
-            raise NothingToDoError(f"no nodule to {what} among {len(part)} series of {where}; add patients")
+    return CohortSplit(training, validation, cohort_of, record, config.data.weights)
 
 
 def _open_all(folders: Sequence[Path]) -> tuple[list[LabelledSeries], dict[str, Path]]:

@@ -17,22 +17,25 @@ from medvision.models.directory import ModelCard, save_model
 from medvision.models.heatmap import HeatMapNet
 from medvision.models.published import licence_of
 from medvision.tracking import Run
+from medvision.training import ranks
 from medvision.training.candidates import SeriesCandidates, find_candidates, second_look_samples
-from medvision.training.cohort_split import CohortSplit, check_marks, check_nodules, split_cohorts
-from medvision.training.leakage import drop_near_duplicates, refuse_known_weights
+from medvision.training.cohort_split import split_cohorts
+from medvision.training.leakage import refuse_known_weights
 from medvision.training.model_card import describe_training
+from medvision.training.patients import read_patients
 from medvision.training.proposals import train_proposals
 from medvision.training.result import TrainResult
 from medvision.training.run_words import log_cohorts
 from medvision.training.second_look import train_second_look
 from medvision.training.tracked_run import keep_model, remove_work, tracked, work_folder
 from medvision.training.validation import EVALUATION, Validation, validate
-from medvision.training.volumes import TrainingVolume, prepare
+from medvision.training.volume_hand_over import hand_over, take_over
+from medvision.training.volumes import TrainingVolume
 
 logger = logging.getLogger(__name__)
 
-VOXELS = "voxels"
-"""What is learnt from, in the work folder, mapped into memory."""
+PROPOSALS = "proposals"
+"""Checkpoints of stage one, in the work folder."""
 
 
 def train(config: DetectionConfig, *, resume: bool = False) -> TrainResult:
@@ -50,7 +53,9 @@ def train(config: DetectionConfig, *, resume: bool = False) -> TrainResult:
     work = work_folder(config)
     torch.set_float32_matmul_precision("high")
     split = split_cohorts(config)
-    training, validation = _read(config, split, work / VOXELS)
+    training, validation = read_patients(config.data, split, config.proposals.voxel_mm, work)
+    refuse_known_weights(config.second_look.weights, validation)
+    hand_over((training, validation))
     with tracked(config, work, resume=resume) as run:
         log_cohorts(run, split)
         card, result = _train_stages(config, training, validation, run, work, resume=resume)
@@ -62,19 +67,16 @@ def train(config: DetectionConfig, *, resume: bool = False) -> TrainResult:
     return TrainResult(config.output, run.run_id, version, dict(result.metrics))
 
 
-def _read(
-    config: DetectionConfig, split: CohortSplit, voxels: Path
-) -> tuple[list[TrainingVolume], list[TrainingVolume]]:
-    """Read and check all scans of both parts."""
-    read = [
-        prepare(part, config.proposals.voxel_mm, config.data.workers, voxels / name)
-        for name, part in split.parts.items()
-    ]
-    check_marks([volume for part in read for volume in part], split.cohort_of)
-    read[1] = drop_near_duplicates(*read)
-    refuse_known_weights(config.second_look.weights, read[1])
-    check_nodules(read[0], read[1], config.data.cohort)
-    return read[0], read[1]
+def help_to_train(config: DetectionConfig, *, resume: bool = False) -> None:
+    """Do one process's part of stage one, beside the first process, which calls `train`.
+
+    Raises:
+        OutputError: the output folder lies where this process does not see it.
+    """
+    torch.set_float32_matmul_precision("high")
+    training, validation = take_over()
+    folder = work_folder(config) / PROPOSALS
+    train_proposals(training, validation, config.proposals, folder, seed=config.seed, resume=resume)
 
 
 def _train_stages(
@@ -90,11 +92,12 @@ def _train_stages(
         training,
         validation,
         config.proposals,
-        work / "proposals",
+        work / PROPOSALS,
         seed=config.seed,
         logger=run.lightning_logger(),
         resume=resume,
     )
+    ranks.part()
     learnt = find_candidates(proposals, training, config, learning=True)
     held_out = find_candidates(proposals, validation, config, learning=False)
     second_look = _train_second_look(config, learnt, held_out, run)

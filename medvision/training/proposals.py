@@ -12,8 +12,10 @@ from torch import Tensor
 
 from medvision.config.detection import ProposalConfig
 from medvision.models.heatmap import HeatMapNet
+from medvision.training import ranks
 from medvision.training.fitting import StepPlan, fit_steps, load_finished, save_finished
 from medvision.training.proposal_patches import PatchDataset
+from medvision.training.proposal_targets import HEAT, IGNORED, LOG_RADIUS
 from medvision.training.schedule import one_cycle
 from medvision.training.volumes import TrainingVolume
 
@@ -25,19 +27,30 @@ VALIDATION_PATCHES = 48
 EPSILON = 1e-4
 
 
-def heat_map_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Loss of (B, 2, D, H, W) logits against targets of the same shape (heat, log radius), per nodule.
+def heat_map_loss(logits: Tensor, target: Tensor, *, shared: bool = False) -> Tensor:
+    """Loss of (B, 2, D, H, W) logits against the (B, 3, D, H, W) targets of `draw_target`, per nodule.
 
-    Focal exponent 2 and penalty exponent 4 (CenterNet, equation 1).
+    Focal exponent 2 and penalty exponent 4 (CenterNet, equation 1). What is ignored counts neither way, but
+    for the centres of nodules. Of a batch that is shared between processes this is one process's part: the
+    mean of their losses, and of their gradients, is the batch's.
     """
-    heat, probability = target[:, 0], logits[:, 0].sigmoid().clamp(EPSILON, 1 - EPSILON)
+    heat, probability = target[:, HEAT], logits[:, 0].sigmoid().clamp(EPSILON, 1 - EPSILON)
     centers = heat == 1
     found = (1 - probability) ** 2 * probability.log() * centers
-    elsewhere = (1 - heat) ** 4 * probability**2 * (1 - probability).log() * ~centers
-    nodules = centers.sum().clamp(min=1)
+    elsewhere = (
+        (1 - heat) ** 4 * probability**2 * (1 - probability).log() * (~centers & (target[:, IGNORED] == 0))
+    )
+    nodules = _count(centers, shared=shared)
     near = heat > 0.5
-    radius = (logits[:, 1] - target[:, 1]).abs().mul(near).sum() / near.sum().clamp(min=1)
+    radius = (logits[:, 1] - target[:, LOG_RADIUS]).abs().mul(near).sum() / _count(near, shared=shared)
     return -(found.sum() + elsewhere.sum()) / nodules + RADIUS_WEIGHT * radius
+
+
+def _count(which: Tensor, *, shared: bool) -> Tensor:
+    """How many, at least 1; of a shared batch how many a process."""
+    if shared:
+        return ranks.mean(which.sum().float()).clamp(min=1 / ranks.count())
+    return which.sum().clamp(min=1)
 
 
 class ProposalModule(pl.LightningModule):
@@ -51,14 +64,15 @@ class ProposalModule(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor]) -> Tensor:
         """Loss of one batch of patches."""
-        loss = heat_map_loss(self.network(batch["image"]).float(), batch["target"])
-        self.log("proposals/train_loss", loss)
+        logits = self.network(batch["image"]).float()
+        loss = heat_map_loss(logits, batch["target"], shared=ranks.joined())
+        self.log("proposals/train_loss", loss, sync_dist=True)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor]) -> None:
         """Loss of the validation patches, which are always the same."""
         loss = heat_map_loss(self.network(batch["image"]).float(), batch["target"])
-        self.log(MONITOR, loss, batch_size=len(batch["image"]))
+        self.log(MONITOR, loss, batch_size=len(batch["image"]), sync_dist=True)
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
         """AdamW with a one-cycle schedule over all steps."""

@@ -15,11 +15,14 @@ from medvision.training.schedule import one_cycle
 
 MONITOR = "second_look/val_loss"
 
+WEIGHT = 2
+"""Column of the labels that says how much a candidate counts."""
+
 
 class SecondLookModule(pl.LightningModule):
     """Trains a NoduleClassifier from its frozen features.
 
-    Labels are (B, 2): nodule 0 or 1; malignant 0 or 1, −1 where unknown or no nodule.
+    Labels are (B, 3): nodule 0 or 1; malignant 0 or 1, −1 where unknown or no nodule; the weight.
     """
 
     def __init__(
@@ -63,20 +66,20 @@ class SecondLookModule(pl.LightningModule):
         return one_cycle(optimiser, rates, self._steps)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        weight = logits.new_tensor(self._positive_weight)
+        positive = logits.new_tensor(self._positive_weight)
         nodule = functional.binary_cross_entropy_with_logits(
-            logits[:, NODULE], labels[:, NODULE], pos_weight=weight
+            logits[:, NODULE], labels[:, NODULE], pos_weight=positive, reduction="none"
         )
-        return nodule + self._settings.malignancy_weight * _masked_loss(
-            logits[:, MALIGNANCY], labels[:, MALIGNANCY]
-        )
+        weight = labels[:, WEIGHT]
+        malignancy = _masked_loss(logits[:, MALIGNANCY], labels[:, MALIGNANCY], weight)
+        return (nodule * weight).sum() / weight.sum() + self._settings.malignancy_weight * malignancy
 
 
-def _masked_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean over the known labels; 0 where none is known."""
+def _masked_loss(logits: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean over the known labels; 0 where none is known."""
     known = labels >= 0
-    total = functional.binary_cross_entropy_with_logits(logits[known], labels[known], reduction="sum")
-    return total / known.sum().clamp(min=1)
+    losses = functional.binary_cross_entropy_with_logits(logits[known], labels[known], reduction="none")
+    return (losses * weight[known]).sum() / weight[known].sum().clamp(min=torch.finfo(weight.dtype).eps)
 
 
 def validation_aucs(logits: Tensor, labels: Tensor) -> dict[str, float]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from medvision.datasets.labelled import LabelledSeries
 from medvision.evaluation.froc import FrocResult, froc
 from medvision.evaluation.plot import plot_froc
 from medvision.files import make_folder, write_text
@@ -54,6 +55,30 @@ class Validation:
         write_text(folder / "froc_proposals.json", json.dumps(self.proposals.to_dict(), indent=2) + "\n")
 
 
+def measure(
+    candidates: Mapping[str, Sequence[Candidate]],
+    series: Sequence[LabelledSeries],
+    seed: int = 0,
+    bootstrap: int = BOOTSTRAPS,
+) -> FrocResult:
+    """FROC by the LUNA16 rules: excluded findings count neither way.
+
+    Args:
+        candidates: Series Instance UID → what was found.
+        series: all that were looked at.
+        seed: of the intervals.
+        bootstrap: cohorts to draw for them; 0: no intervals.
+    """
+    return froc(
+        candidates,
+        [mark for one in series for mark in one.annotations],
+        [one.series_instance_uid for one in series],
+        excluded=[mark for one in series for mark in one.excluded],
+        bootstrap=bootstrap,
+        seed=seed,
+    )
+
+
 def froc_metrics(measured: FrocResult) -> dict[str, float]:
     """What a card and a run say of a FROC on the validation patients."""
     _, lower, upper = measured.cpm_interval or (measured.cpm,) * 3
@@ -90,7 +115,8 @@ def validate(second_look: NoduleClassifier, held_out: Sequence[SeriesCandidates]
     logits = np.concatenate([second_look_logits(second_look, one) for one in held_out])
     first = np.array([c.proposal_probability for one in held_out for c in one.candidates])
     is_nodule = np.concatenate([one.is_nodule for one in held_out])
-    fusion = fit_fusion(first, logits[:, NODULE].astype(np.float64), is_nodule)
+    counted = ~np.concatenate([one.is_excluded for one in held_out])
+    fusion = fit_fusion(first[counted], logits[counted, NODULE].astype(np.float64), is_nodule[counted])
     two_stage = measure_two_stage(second_look, fusion, held_out, seed)
     proposals = measure_proposals(held_out, seed)
     return Validation(fusion, two_stage, proposals, operating_points(two_stage))
@@ -123,5 +149,4 @@ def second_look_logits(second_look: NoduleClassifier, one: SeriesCandidates) -> 
 def _froc(
     candidates: Mapping[str, Sequence[Candidate]], held_out: Sequence[SeriesCandidates], seed: int
 ) -> FrocResult:
-    annotations = [annotation for one in held_out for annotation in one.series.annotations]
-    return froc(candidates, annotations, list(candidates), bootstrap=BOOTSTRAPS, seed=seed)
+    return measure(candidates, [one.series for one in held_out], seed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 
 from medvision.datasets.labelled import LabelledSeries
 from medvision.files import make_folder
-from medvision.geometry import lps_to_voxel, spacing_mm, voxel_to_lps
+from medvision.findings import Annotation
+from medvision.geometry import Affine, lps_to_voxel, spacing_mm, voxel_to_lps
 from medvision.inference.proposals import LungBox, lung_box
 from medvision.preprocessing.fingerprint import fingerprint
 from medvision.preprocessing.resample import Isotropic
 from medvision.progress import track
-from medvision.training.voxels import to_disk
+from medvision.training.voxels import from_disk, to_disk
 from medvision.volumes import Scan
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,10 @@ class TrainingVolume:
         spacing_mm: of the original Volume.
         attributes: DICOM attributes that the model card reports.
         fingerprint: of the original Volume; tells the same scan under other identifiers.
+        ignored_vox: (M, 3) centres of excluded findings, which are neither nodules nor anything else.
+        ignored_mm: (M,) their radii.
+        weight: how often it is learnt from, beside others.
+        voxels: where its voxels lie, without the endings; None: in memory only.
     """
 
     series: LabelledSeries
@@ -54,6 +59,10 @@ class TrainingVolume:
     spacing_mm: tuple[float, float, float]
     attributes: dict[str, str]
     fingerprint: str = ""
+    ignored_vox: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
+    ignored_mm: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    weight: float = 1.0
+    voxels: Path | None = None
 
     def random_lung_voxel(self, random: np.random.Generator) -> NDArray[np.int64]:
         """A voxel of the isotropic grid in the lungs; every lung voxel is as likely."""
@@ -105,25 +114,46 @@ def _prepare_or_none(
 
 
 def _to_disk(volume: TrainingVolume, folder: Path, number: int) -> TrainingVolume:
-    grid = volume.box.grid
-    hu = torch.from_numpy(to_disk(grid.hu.numpy(), folder / f"{number}.npy"))
-    lung_index = to_disk(volume.lung_index, folder / f"{number}-lungs.npy")
-    return replace(volume, box=LungBox(volume.box.lungs, Isotropic(hu, grid.affine)), lung_index=lung_index)
+    to_disk(volume.box.grid.hu.numpy(), folder / f"{number}.npy")
+    to_disk(volume.lung_index, folder / f"{number}-lungs.npy")
+    return mapped(replace(volume, voxels=folder / str(number)))
+
+
+def mapped(volume: TrainingVolume) -> TrainingVolume:
+    """With the voxels that lie on the disk.
+
+    Raises:
+        OSError, ValueError: they are not there.
+    """
+    if volume.voxels is None:
+        return volume
+    hu = torch.from_numpy(from_disk(volume.voxels.with_suffix(".npy")))
+    lung_index = from_disk(volume.voxels.with_name(f"{volume.voxels.name}-lungs.npy"))
+    box = LungBox(volume.box.lungs, Isotropic(hu, volume.box.grid.affine))
+    return replace(volume, box=box, lung_index=lung_index)
 
 
 def prepare_one(series: LabelledSeries, scan: Scan, voxel_mm: float | FindBox) -> TrainingVolume:
     """Find the lungs and resample their box."""
     box = voxel_mm(scan.volume) if callable(voxel_mm) else lung_box(scan.volume, voxel_mm)
     small = Isotropic(box.grid.hu.round().to(torch.int16), box.grid.affine)
-    centers = np.array([a.center_lps_mm for a in series.annotations], dtype=np.float64).reshape(-1, 3)
-    radii = np.array([a.radius_mm for a in series.annotations], dtype=np.float64)
+    centers, radii = _spheres(series.annotations, small.affine)
+    ignored, ignored_radii = _spheres(series.excluded, small.affine)
     return TrainingVolume(
         series=series,
         box=LungBox(box.lungs, small),
         lung_index=np.flatnonzero(box.lungs.labels).astype(np.int32),
-        centers_vox=lps_to_voxel(small.affine, centers),
+        centers_vox=centers,
         radii_mm=radii,
         spacing_mm=spacing_mm(scan.volume.affine),
         attributes=dict(scan.attributes),
         fingerprint=fingerprint(scan.volume),
+        ignored_vox=ignored,
+        ignored_mm=ignored_radii,
     )
+
+
+def _spheres(marks: Sequence[Annotation], affine: Affine) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(N, 3) centres in voxels and (N,) radii in mm."""
+    centers = np.array([mark.center_lps_mm for mark in marks], dtype=np.float64).reshape(-1, 3)
+    return lps_to_voxel(affine, centers), np.array([mark.radius_mm for mark in marks], dtype=np.float64)

@@ -10,7 +10,8 @@ from medvision.config.detection import ProposalConfig
 from medvision.datasets.labelled import LabelledSeries
 from medvision.findings import Annotation
 from medvision.models.heatmap import STRIDE
-from medvision.training.proposal_patches import Marks, PatchDataset, draw_target
+from medvision.training.proposal_patches import PatchDataset
+from medvision.training.proposal_targets import Marks, draw_target
 from medvision.training.volumes import TrainingVolume, prepare, prepare_one
 from medvision.volumes import Scan
 from tests.preprocessing.bodies import LEFT_LUNG, RIGHT_LUNG, body

@@ -13,7 +13,7 @@ import torch
 from medvision.config.base import config_sha256
 from medvision.config.retinanet_training import RetinaNetJob
 from medvision.datasets.split_record import SPLIT, write_split
-from medvision.evaluation.froc import FrocResult, froc
+from medvision.evaluation.froc import FrocResult
 from medvision.findings import Candidate
 from medvision.inference.lung_places import near_lungs
 from medvision.inference.predictor import choose_device
@@ -26,24 +26,29 @@ from medvision.models.retinanet.initial import RANDOM
 from medvision.models.retinanet.network import RetinaNet
 from medvision.preprocessing.ras import window
 from medvision.progress import track
-from medvision.training.cohort_split import CohortSplit, check_marks, check_nodules, split_cohorts
-from medvision.training.leakage import drop_near_duplicates
+from medvision.training import ranks
+from medvision.training.cohort_split import split_cohorts
 from medvision.training.model_card import describe_training
+from medvision.training.patients import read_patients
 from medvision.training.result import TrainResult
 from medvision.training.retinanet.module import train_network
 from medvision.training.retinanet.patches import lung_box_ras
 from medvision.training.run_words import log_cohorts
 from medvision.training.tracked_run import keep_model, remove_work, tracked, work_folder
 from medvision.training.validation import (
-    BOOTSTRAPS,
     EVALUATION,
     froc_metrics,
+    measure,
     operating_points,
     write_froc,
 )
-from medvision.training.volumes import TrainingVolume, prepare
+from medvision.training.volume_hand_over import hand_over, take_over
+from medvision.training.volumes import TrainingVolume
 
 logger = logging.getLogger(__name__)
+
+FIT = "fit"
+"""Checkpoints, in the work folder."""
 
 
 def train(job: RetinaNetJob, *, resume: bool = False) -> TrainResult:
@@ -61,11 +66,13 @@ def train(job: RetinaNetJob, *, resume: bool = False) -> TrainResult:
     """
     work = work_folder(job)
     split = split_cohorts(job)
-    training, validation = _read(job, split, work / "voxels")
+    training, validation = read_patients(job.data, split, partial(lung_box_ras, grid=job.grid), work)
+    hand_over((training, validation))
     with tracked(job, work, resume=resume) as run:
         log_cohorts(run, split)
         logger_of_run = run.lightning_logger()
-        network = train_network(training, validation, job, work / "fit", logger=logger_of_run, resume=resume)
+        network = train_network(training, validation, job, work / FIT, logger=logger_of_run, resume=resume)
+        ranks.part()
         card = _card(job, training, validation, run.run_id)
         measured = measure_on(network, card, validation, seed=job.seed)
         write_froc(measured, job.output / EVALUATION)
@@ -82,16 +89,15 @@ def train(job: RetinaNetJob, *, resume: bool = False) -> TrainResult:
     return TrainResult(job.output, run.run_id, version, dict(card.metrics))
 
 
-def _read(
-    job: RetinaNetJob, split: CohortSplit, voxels: Path
-) -> tuple[list[TrainingVolume], list[TrainingVolume]]:
-    """Read, resample and check all scans of both parts."""
-    find_box = partial(lung_box_ras, grid=job.grid)
-    read = [prepare(part, find_box, job.data.workers, voxels / name) for name, part in split.parts.items()]
-    check_marks([volume for part in read for volume in part], split.cohort_of)
-    read[1] = drop_near_duplicates(*read)
-    check_nodules(read[0], read[1], job.data.cohort)
-    return read[0], read[1]
+def help_to_train(job: RetinaNetJob, *, resume: bool = False) -> None:
+    """Do one process's part, beside the first process, which calls `train`.
+
+    Raises:
+        OutputError: the output folder lies where this process does not see it.
+        ModelError: the initial weights cannot be read or do not fit.
+    """
+    training, validation = take_over()
+    train_network(training, validation, job, work_folder(job) / FIT, resume=resume)
 
 
 def _card(
@@ -124,8 +130,7 @@ def measure_on(
         volume.series.series_instance_uid: _candidates(runner, card, volume)
         for volume in track(volumes, "validate", len(volumes))
     }
-    annotations = [annotation for volume in volumes for annotation in volume.series.annotations]
-    return froc(found, annotations, list(found), bootstrap=BOOTSTRAPS, seed=seed)
+    return measure(found, [volume.series for volume in volumes], seed)
 
 
 def _candidates(runner: Engine, card: RetinaNetCard, volume: TrainingVolume) -> tuple[Candidate, ...]:

@@ -6,6 +6,7 @@ negatives count: both are MONAI's own, with the bundle's numbers as defaults.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,9 @@ SMOOTH_BETA = 1 / 9
 """Where the smooth L1 loss turns from square to straight, as MONAI's detector has it."""
 
 FOCAL_GAMMA = 2.0
+
+IGNORED = -1
+"""Label of an anchor that MONAI's sampler leaves alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,14 @@ class DetectionLoss:
             config.anchors_per_patch, config.positive_fraction, config.min_negatives, config.pool_size
         )
 
-    def __call__(self, maps: Maps, boxes: list[Tensor]) -> Losses:
-        """Losses of the maps of a batch, given the (N, 6) boxes of each of its patches."""
+    def __call__(self, maps: Maps, boxes: list[Tensor], ignored: Sequence[Tensor] = ()) -> Losses:
+        """Losses of the maps of a batch.
+
+        Args:
+            maps: of the network.
+            boxes: (N, 6) of each of its patches.
+            ignored: (M, 6) of each: an anchor whose middle lies in one of them is no negative.
+        """
         shape = _shape(maps, self.network)
         levels = [(one.shape[2], one.shape[3], one.shape[4]) for one in maps.logits]
         device = maps.logits[0].device
@@ -72,7 +82,10 @@ class DetectionLoss:
         for number, truth in enumerate(boxes):
             matched = self.match(truth, anchors, places, self.network.anchors)[1].to(device)
             positive = matched >= 0
-            counted = self._counted(positive, logits[number].detach())
+            labels = positive.long()
+            if len(ignored):
+                labels[~positive & _centered_in(anchors, ignored[number])] = IGNORED
+            counted = self._counted(labels, logits[number].detach())
             chosen.append(logits[number][counted])
             wanted.append(positive[counted])
             if positive.any():
@@ -84,9 +97,9 @@ class DetectionLoss:
         truths, fitting = (torch.cat(part) for part in zip(*target, strict=True))
         return Losses(found, self._fit_boxes(torch.cat(predicted), truths, fitting))
 
-    def _counted(self, positive: Tensor, logits: Tensor) -> Tensor:
+    def _counted(self, labels: Tensor, logits: Tensor) -> Tensor:
         """Indices of the anchors whose classification counts."""
-        chosen_positive, chosen_negative = self.sample([positive.long()], logits.float())
+        chosen_positive, chosen_negative = self.sample([labels], logits.float())
         return torch.nonzero((chosen_positive[0] + chosen_negative[0]) > 0)[:, 0]
 
     def _classify(self, logits: Tensor, wanted: Tensor) -> Tensor:
@@ -102,6 +115,13 @@ class DetectionLoss:
             loss: Tensor = BoxGIoULoss(reduction="mean")(decode(codes, anchors), boxes)
             return loss
         return functional.smooth_l1_loss(codes, encode(boxes, anchors), beta=SMOOTH_BETA)
+
+
+def _centered_in(anchors: Tensor, boxes: Tensor) -> Tensor:
+    """(A,) whether the middle of each anchor lies in any of the boxes."""
+    middles = (anchors[:, None, :3] + anchors[:, None, 3:]) / 2
+    inside = (middles >= boxes[None, :, :3]) & (middles <= boxes[None, :, 3:])
+    return inside.all(dim=2).any(dim=1)
 
 
 def flatten(maps: list[Tensor], numbers: int) -> Tensor:

@@ -36,8 +36,8 @@ class RetinaNetModule(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor]) -> Tensor:
         """Loss of one batch of patches."""
         losses = self._losses(batch)
-        self.log("retinanet/classification_loss", losses.classification)
-        self.log("retinanet/box_loss", losses.boxes)
+        self.log("retinanet/classification_loss", losses.classification, sync_dist=True)
+        self.log("retinanet/box_loss", losses.boxes, sync_dist=True)
         return losses.total
 
     def validation_step(self, batch: dict[str, Tensor]) -> None:
@@ -45,13 +45,15 @@ class RetinaNetModule(pl.LightningModule):
         with torch.random.fork_rng():  # the sampler draws from torch's generator
             torch.manual_seed(0)
             losses = self._losses(batch)
-        self.log(MONITOR, losses.total, batch_size=len(batch["image"]))
+        self.log(MONITOR, losses.total, batch_size=len(batch["image"]), sync_dist=True)
 
     def _losses(self, batch: dict[str, Tensor]) -> Losses:
         maps = self.network(batch["image"].contiguous(memory_format=torch.channels_last_3d))
-        boxes = [batch["boxes"][batch["owner"] == number] for number in range(len(batch["image"]))]
+        patches = range(len(batch["image"]))
+        boxes = [batch["boxes"][batch["owner"] == number] for number in patches]
+        ignored = [batch["ignored"][batch["ignored_owner"] == number] for number in patches]
         with torch.autocast(self.device.type, enabled=False):
-            return self.loss(maps, boxes)
+            return self.loss(maps, boxes, ignored)
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
         """SGD with Nesterov momentum, as the bundle's, with a one-cycle schedule over all steps."""

@@ -32,10 +32,22 @@ class BoxPatch:
     Attributes:
         hu: float32 (X, Y, Z).
         boxes: float32 (N, 6) corners in its voxels.
+        n_ignored: the last of the boxes are excluded findings, which count neither way.
     """
 
     hu: Tensor
     boxes: Tensor
+    n_ignored: int = 0
+
+    @property
+    def nodules(self) -> Tensor:
+        """(N, 6) boxes to find."""
+        return self.boxes[: len(self.boxes) - self.n_ignored]
+
+    @property
+    def ignored(self) -> Tensor:
+        """(M, 6) boxes that count neither way."""
+        return self.boxes[len(self.boxes) - self.n_ignored :]
 
 
 def lung_box_ras(volume: hd.Volume, grid: GridConfig) -> LungBox:
@@ -77,11 +89,23 @@ class BoxPatches:
         return self.length
 
     def batch(self, indices: range) -> dict[str, Tensor]:
-        """(B, 1, X, Y, Z) images in 0..1; all boxes (N, 6), and the number of the patch of each (N,)."""
+        """Stack patches.
+
+        Returns:
+            (B, 1, X, Y, Z) images in 0..1; all boxes (N, 6), and the number of the patch of each (N,); the
+            same of what is ignored.
+        """
         patches = [self.patch(index) for index in indices]
         images = torch.stack([window(patch.hu, self.grid.window_hu) for patch in patches])[:, None]
-        owner = [torch.full((len(patch.boxes),), number) for number, patch in enumerate(patches)]
-        return {"image": images, "boxes": torch.cat([p.boxes for p in patches]), "owner": torch.cat(owner)}
+        boxes, owner = _owned([patch.nodules for patch in patches])
+        ignored, ignored_owner = _owned([patch.ignored for patch in patches])
+        return {
+            "image": images,
+            "boxes": boxes,
+            "owner": owner,
+            "ignored": ignored,
+            "ignored_owner": ignored_owner,
+        }
 
     def patch(self, index: int) -> BoxPatch:
         """The patch of a number."""
@@ -90,17 +114,27 @@ class BoxPatches:
         hu = torch.empty(self.config.patch_vox)
         x, y, z = corner.tolist()
         cut_cube(volume.box.grid.hu, (x, y, z), hu)
-        patch = BoxPatch(hu, self._boxes_inside(volume, corner))
+        nodules = self._boxes_inside(volume.centers_vox, volume.radii_mm, corner)
+        ignored = self._boxes_inside(volume.ignored_vox, volume.ignored_mm, corner)
+        patch = BoxPatch(hu, torch.cat([nodules, ignored]), len(ignored))
         return augmented(patch, random) if self.augment else patch
 
-    def _boxes_inside(self, volume: TrainingVolume, corner: NDArray[np.int64]) -> Tensor:
-        """Boxes of the nodules whose centre lies in the patch, cut off at its border."""
+    def _boxes_inside(
+        self, centers_vox: NDArray[np.float64], radii_mm: NDArray[np.float64], corner: NDArray[np.int64]
+    ) -> Tensor:
+        """Boxes of the spheres whose centre lies in the patch, cut off at its border."""
         size = np.array(self.config.patch_vox)
-        centers = volume.centers_vox - corner
+        centers = centers_vox - corner
         inside = ((centers >= 0) & (centers <= size - 1)).all(axis=1)
-        halves = volume.radii_mm[inside, None] / np.array(self.grid.spacing_mm)
+        halves = radii_mm[inside, None] / np.array(self.grid.spacing_mm)
         low, high = centers[inside] - halves, centers[inside] + halves
         return torch.from_numpy(np.hstack([low.clip(0), np.minimum(high, size)])).float()
+
+
+def _owned(boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """(N, 6) boxes of all patches, and the number of the patch of each."""
+    owner = [torch.full((len(some),), number) for number, some in enumerate(boxes)]
+    return torch.cat(list(boxes)), torch.cat(owner)
 
 
 def augmented(patch: BoxPatch, random: np.random.Generator) -> BoxPatch:
@@ -117,4 +151,4 @@ def augmented(patch: BoxPatch, random: np.random.Generator) -> BoxPatch:
     if random.random() < 0.5:
         sigma = random.uniform(0, NOISE_HU)
         hu = hu + torch.from_numpy(random.standard_normal(hu.shape, dtype=np.float32)) * sigma
-    return BoxPatch(hu.contiguous(), boxes)
+    return BoxPatch(hu.contiguous(), boxes, patch.n_ignored)

@@ -1,0 +1,80 @@
+"""The patients of a split, read, resampled and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from medvision.config.detection import DataConfig
+from medvision.datasets.fit_checks import check_tissue, fit_tissue
+from medvision.errors import NothingToDoError
+from medvision.training.cohort_split import CohortSplit
+from medvision.training.leakage import drop_near_duplicates
+from medvision.training.volumes import FindBox, TrainingVolume, prepare
+
+VOXELS = "voxels"
+"""What is learnt from, in the work folder, mapped into memory."""
+
+
+def read_patients(
+    data: DataConfig, split: CohortSplit, voxel_mm: float | FindBox, work: Path
+) -> tuple[list[TrainingVolume], list[TrainingVolume]]:
+    """Read all scans of both parts.
+
+    Args:
+        data: the cohorts.
+        split: of their patients.
+        voxel_mm: of the network's isotropic grid, or what makes another one.
+        work: folder of the run, where the voxels are put.
+
+    Returns:
+        Those to learn from, weighted, and those to validate on.
+
+    Raises:
+        DataError: the marks of a cohort are mirrored, or all that is validated on is learnt from as well.
+        NothingToDoError: there is no nodule to learn from or to validate on.
+        OutputError: the voxels cannot be written.
+    """
+    read = [prepare(part, voxel_mm, data.workers, work / VOXELS / name) for name, part in split.parts.items()]
+    _check_marks([volume for part in read for volume in part], split.cohort_of)
+    training = [replace(volume, weight=split.weight(volume.series)) for volume in read[0]]
+    validation = drop_near_duplicates(training, read[1])
+    _check_nodules(training, validation, data.folders)
+    return training, validation
+
+
+def _check_marks(volumes: Sequence[TrainingVolume], cohort_of: Mapping[str, Path]) -> None:
+    """Look at the voxels under all marks, cohort by cohort.
+
+    Raises:
+        DataError: the marks of a cohort are mirrored.
+    """
+    for folder in dict.fromkeys(cohort_of.values()):
+        check_tissue(
+            [
+                fit_tissue(
+                    volume.series.annotations,
+                    volume.box.grid.hu.numpy(),
+                    volume.box.grid.affine,
+                    volume.box.lungs,
+                )
+                for volume in volumes
+                if cohort_of[volume.series.series_instance_uid] == folder
+            ],
+            folder,
+        )
+
+
+def _check_nodules(
+    training: Sequence[TrainingVolume], validation: Sequence[TrainingVolume], cohorts: Sequence[Path]
+) -> None:
+    """Refuse patients among whom nobody has a nodule.
+
+    Raises:
+        NothingToDoError: there is none to learn from, or none to validate on.
+    """
+    for what, part in (("learn from", training), ("validate on", validation)):
+        if not any(len(volume.radii_mm) for volume in part):
+            where = ", ".join(map(str, cohorts))
+            raise NothingToDoError(f"no nodule to {what} among {len(part)} series of {where}; add patients")
