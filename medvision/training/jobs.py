@@ -6,6 +6,8 @@ from medvision.config.classification import ClassifyPatchesConfig
 from medvision.config.detection import DetectionConfig
 from medvision.config.jobs import JobConfig
 from medvision.config.retinanet_training import RetinaNetJob
+from medvision.errors import ConfigError
+from medvision.training import ranks
 from medvision.training.result import TrainResult
 
 
@@ -34,3 +36,40 @@ def run_job(config: JobConfig, *, resume: bool = False) -> TrainResult:
     from medvision.training import picture_classification
 
     return picture_classification.train(config, resume=resume)
+
+
+def run_in_ranks(config: JobConfig, *, resume: bool = False) -> TrainResult | None:
+    """As `run_job`, in one of the processes that `torchrun` has started; the same without `torchrun`.
+
+    Args:
+        config: a training of a detector, where there are several processes.
+        resume: go on after an interruption; after a restart by `torchrun` it does so by itself.
+
+    Returns:
+        None in all processes but the first, which only help.
+
+    Raises:
+        ConfigError: this training cannot be shared.
+        MedvisionError: as the training itself says.
+    """
+    resume = resume or ranks.restarted()
+    if ranks.count() == 1:
+        return run_job(config, resume=resume)
+    if not isinstance(config, DetectionConfig | RetinaNetJob):
+        raise ConfigError(f"task {config.task} is trained by one process; start it without torchrun")
+    with ranks.together():
+        if ranks.number() == 0:
+            return run_job(config, resume=resume)
+        _help(config, resume=resume)
+    return None
+
+
+def _help(config: DetectionConfig | RetinaNetJob, *, resume: bool) -> None:
+    if isinstance(config, DetectionConfig):
+        from medvision.training import detection
+
+        detection.help_to_train(config, resume=resume)
+    else:
+        from medvision.training.retinanet import job
+
+        job.help_to_train(config, resume=resume)

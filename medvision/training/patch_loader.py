@@ -36,10 +36,21 @@ class PatchLoader:
         batch_size: patches a batch.
         threads: that make batches.
         first: number of the first batch, where earlier ones were learnt from before an interruption.
+        share: this process and how many there are: of each batch it gets every so manieth patch. No patch is
+            in two shares, and together they are the batch.
     """
 
-    def __init__(self, patches: Patches, batch_size: int, threads: int = 1, *, first: int = 0) -> None:
+    def __init__(
+        self,
+        patches: Patches,
+        batch_size: int,
+        threads: int = 1,
+        *,
+        first: int = 0,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
         self.patches, self.batch_size, self.threads, self.first = patches, batch_size, threads, first
+        self.share = share
 
     def __len__(self) -> int:
         """Number of batches, those before the first one too."""
@@ -52,5 +63,11 @@ class PatchLoader:
             yield batch.result()
 
     def _make(self, number: int) -> dict[str, Tensor]:
+        return self.patches.batch(self.indices(number))
+
+    def indices(self, number: int) -> range:
+        """Numbers of the patches of a batch, or of this process's share of it."""
         first = number * self.batch_size
-        return self.patches.batch(range(first, min(first + self.batch_size, len(self.patches))))
+        whole = range(first, min(first + self.batch_size, len(self.patches)))
+        rank, ranks = self.share
+        return whole[rank::ranks]
