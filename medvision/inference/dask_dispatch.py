@@ -97,26 +97,28 @@ class Dispatch:
         self._done[number] = case, Outcome("failed", DIED)
 
     def _fill(self) -> list[Future]:
-        """Send until every worker has enough."""
-        new = []
+        """Send until every worker has enough; a suspect goes when nothing else is away.
+
+        Dask blames what a dead worker had waiting, too: only alone is it certain who has killed it.
+        """
         workers = max(1, len(self._client.nthreads()))
-        while len(self._away) < CHUNKS_A_WORKER * workers and (chunk := self._take(workers)):
-            self._sent += len(chunk)
-            future = self._client.submit(
-                self._work,
-                [case for _, case in chunk],
-                self._assignment,
-                pure=False,
-                resources=self._resources,
-            )
-            self._away[future] = chunk
-            new.append(future)
+        if self._suspects:
+            return [] if self._away else [self._send([self._suspects.popleft()])]
+        new: list[Future] = []
+        while len(self._away) < CHUNKS_A_WORKER * workers and (chunk := self._next_chunk(workers)):
+            new.append(self._send(chunk))
         return new
 
-    def _take(self, workers: int) -> list[_Numbered]:
-        """The next chunk; empty where there is none."""
-        if self._suspects:
-            return [self._suspects.popleft()]
+    def _send(self, chunk: list[_Numbered]) -> Future:
+        cases = [case for _, case in chunk]
+        future = self._client.submit(
+            self._work, cases, self._assignment, pure=False, resources=self._resources
+        )
+        self._sent += len(chunk)
+        self._away[future] = chunk
+        return future
+
+    def _next_chunk(self, workers: int) -> list[_Numbered]:
         size = min(MOST_CASES, 1 + self._sent // (GROWTH * workers))
         return list(islice(self._unfinished(), size))
 
