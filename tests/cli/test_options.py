@@ -80,7 +80,7 @@ OPTIONS = {
     "models list": set(),
     "models show": set(),
     "models pull": set(),
-    "models export": {"-o", "--out", "--format"},
+    "models export": {"-o", "--out", "--format", "--precision", "--samples"},
     "models promote": {
         "--cohort",
         "--annotations",
