@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,16 @@ def make_folder(folder: Path) -> Path:
     if (free := shutil.disk_usage(folder).free) < LEAST_FREE_BYTES:
         raise OutputError(f"cannot write to {folder}: only {free >> 20} MiB free; make room there")
     return folder
+
+
+def user_cache() -> Path:
+    """This package's folder in the user's cache (XDG Base Directory Specification); it need not exist."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medvision"
+
+
+def cache_name(out: Path) -> str:
+    """What stands for an OUT folder in the user's cache: 16 hexadecimal digits."""
+    return hashlib.sha256(os.fsencode(out.resolve())).hexdigest()[:16]
 
 
 def file_sha256(path: Path) -> str:

@@ -16,7 +16,6 @@ back is not noticed; `--no-resume` reads everything anew and writes the index af
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -34,6 +33,7 @@ from medvision.dicom.headers import CARRIED, Header, PixelEncoding, Rescale
 from medvision.dicom.index_rows import Numbering, Parts, parts_of, select
 from medvision.dicom.problems import Problem
 from medvision.dicom.sources import SourceFile
+from medvision.files import cache_name, user_cache
 
 log = logging.getLogger(__name__)
 
@@ -68,9 +68,7 @@ class Reading:
 
 def cached_index(out: Path) -> Path:
     """Where the index of an OUT folder lies: one a folder, in the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    name = hashlib.sha256(os.fsencode(out.resolve())).hexdigest()[:16]
-    return Path(cache) / "medvision" / "index" / f"{name}.sqlite"
+    return user_cache() / "index" / f"{cache_name(out)}.sqlite"
 
 
 class _IndexError(Exception):

@@ -6,15 +6,13 @@ without it `verify` is told the places.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medvision.files import read_json, write_text
+from medvision.files import cache_name, read_json, user_cache, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +32,7 @@ class Origins:
 
 def cached_origins(out: Path) -> Path:
     """Where the origins of an OUT folder are kept."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    name = hashlib.sha256(os.fsencode(out.resolve())).hexdigest()[:16]
-    return Path(cache) / "medvision" / "origins" / f"{name}.json"
+    return user_cache() / "origins" / f"{cache_name(out)}.json"
 
 
 def remember_origins(out: Path, sources: Sequence[Path], model: Path | None) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from medvision.errors import ModelError
-from medvision.files import file_sha256
+from medvision.files import file_sha256, user_cache
 
 FOLDER_VARIABLE = "MEDVISION_WEIGHTS"
 """Names a folder that is used instead of the cache, such as one that was filled on another machine."""
@@ -122,8 +122,7 @@ def weights_folder() -> Path:
     """Where fetched weights lie: MEDVISION_WEIGHTS, else in the user's cache."""
     if named := os.environ.get(FOLDER_VARIABLE):
         return Path(named).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "medvision" / "weights"
+    return user_cache() / "weights"
 
 
 def find_published(weights: Weights) -> Path | None:
