@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from medvision import telemetry
+from medvision.errors import UsageError
 from medvision.files import make_folder
 
 STARTUP_SECONDS = 300
@@ -30,3 +31,20 @@ def use_embedded_server(home: Path) -> None:
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(STARTUP_SECONDS),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "medvision",
     }
+
+
+def server_address() -> str:
+    """Where the Prefect server is, as the environment or the profile says.
+
+    Raises:
+        UsageError: neither does, so that Prefect would start one that ends with the command.
+    """
+    from prefect.settings import PREFECT_API_URL
+
+    address: str | None = PREFECT_API_URL.value()
+    if not address:
+        raise UsageError(
+            "which Prefect server? start one (prefect server start) and set PREFECT_API_URL, such as "
+            "http://127.0.0.1:4200/api"
+        )
+    return address

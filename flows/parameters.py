@@ -51,6 +51,9 @@ class InferSettings(Settings):
     sign: Path | None = None
     """File with the private key to sign each report with; the key itself is never a parameter."""
 
+    runner: str = Field(default="local", pattern=r"^(local|dask|(dask|tcp|tls)://.+)$")
+    """Who does the work: local (each series is a task), dask, or a Dask scheduler's address."""
+
     resume: bool = True
     """Keep what an earlier run has finished."""
 
