@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("distributed")
-import cloudpickle
-import dask
-from distributed import Client, LocalCluster
+from distributed import Client, KilledWorker, LocalCluster
 
 from medvision.errors import ModelError
 from medvision.inference.dask_dispatch import MOST_CASES, Dispatch
@@ -21,15 +17,14 @@ QUIET = {"dashboard_address": "127.0.0.1:0", "silence_logs": 50}
 
 
 def echo(cases, _):
-    from types import SimpleNamespace
-
     return [SimpleNamespace(state="processed", words=case, chunk=len(cases)) for case in cases]
 
 
-def die_of_one(cases, assignment):
-    if any(case == "case 5" for case in cases):
-        os.kill(os.getpid(), 9)
-    return assignment(cases, None)
+def die_of_one(cases, _):
+    """As Dask tells it, after several workers died of a chunk."""
+    if POISON in cases:
+        raise KilledWorker("chunk", SimpleNamespace(address="tcp://gone"), 3)
+    return echo(cases, _)
 
 
 def refuse(_cases, _assignment):
@@ -90,18 +85,11 @@ def test_a_worker_that_cannot_work_at_all_ends_the_run(threads):
         list(Dispatch(threads, None, named(3), refuse).run())
 
 
-def test_the_case_that_kills_its_workers_is_found_and_the_others_are_done():
-    cloudpickle.register_pickle_by_value(__import__(__name__, fromlist=["echo"]))
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(
-            n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        dispatch = Dispatch(client, echo, named(8), die_of_one)
-        dispatch._sent = 100  # as late in a run: chunks of several
-        done = dict(dispatch.run())
+def test_the_case_that_kills_its_workers_is_found_and_the_others_are_done(threads):
+    dispatch = Dispatch(threads, None, named(40), die_of_one)
+    dispatch._sent = 200  # as late in a run: chunks of several
+    done = dict(dispatch.run())
+    assert len(done) == 40
     assert [case for case, outcome in done.items() if outcome.state == "failed"] == [POISON]
     assert "its worker died of it" in done[POISON].words
-    assert threading.active_count() < 50
+    assert {outcome.chunk for case, outcome in done.items() if case in ("case 4", "case 6")} == {1}
