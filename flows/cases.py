@@ -87,7 +87,7 @@ class CaseWork:
 
 def short_name(name: str) -> str:
     """A name that fits a list: its beginning and its end."""
-    return name if len(name) <= HEAD + TAIL + 1 else f"{name[:HEAD]}…{name[-TAIL:]}"
+    return name if len(name) <= HEAD + TAIL + 3 else f"{name[:HEAD]}...{name[-TAIL:]}"
 
 
 def _task_run_name() -> str:

@@ -58,10 +58,11 @@ def infer_cohort(
     return CohortResult(result.exit_code, dict(result.counts), result.worklist, new)
 
 
-def show_cohort(result: CohortResult, out: Path) -> None:
-    """Worklist, link, picture and summary."""
+def show_cohort(result: CohortResult, out: Path, *stores: Path) -> None:
+    """Worklist, link, picture and summary, with the problems of the stores that were made on the way."""
     show_worklist(out, result.new)
-    show_summary(f"Reports in {out}", result.counts, read_rows(out / "problems.csv"))
+    problems = [row for folder in (*stores, out) for row in read_rows(folder / "problems.csv")]
+    show_summary(f"Reports in {out}", result.counts, problems)
 
 
 def _runner(model: Path, settings: InferSettings, workers: int, tasks: CaseTasks) -> Runner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from prefect import State
@@ -18,27 +19,29 @@ NOTHING_NEW = "NothingNew"
 NOT_NEEDED = "NotNeeded"
 REFUSED = "Refused"
 
-EXIT_ALL_WELL, EXIT_SOME_FAILED = 0, 3
+EXIT_ALL_WELL, EXIT_NOTHING = 0, 4
 
 
-def conclude(result: Mapping[str, Any], where: str, when_some_fail: WhenSomeFail = "fail") -> State[Any]:
+def conclude(
+    record: Mapping[str, Any], failed: int, where: Path, when_some_fail: WhenSomeFail = "fail"
+) -> State[Any]:
     """The state that a cohort's result deserves.
 
     Args:
-        result: with the `exit_code` of the command.
+        record: what the run returns, with the `exit_code` of the command.
+        failed: series that failed.
         where: what to look at for the reasons.
         when_some_fail: policy.
     """
-    code = result["exit_code"]
-    if code == EXIT_ALL_WELL:
-        return Completed(data=dict(result))
-    if code == EXIT_SOME_FAILED:
-        message = f"some series failed, see {where}"
-        if when_some_fail == "complete":
-            return Completed(name=WITH_FAILURES, message=message, data=dict(result))
-        return Failed(name=SOME_FAILED, message=message, data=DataError(message))
-    message = f"no series could be used, see {where}"
-    return Failed(name=NOTHING_USABLE, message=message, data=NothingToDoError(message))
+    if record["exit_code"] == EXIT_NOTHING:
+        message = f"no series could be used, see {where}"
+        return Failed(name=NOTHING_USABLE, message=message, data=NothingToDoError(message))
+    if not failed:
+        return Completed(data=dict(record))
+    message = f"{failed} series failed, see {where}"
+    if when_some_fail == "complete":
+        return Completed(name=WITH_FAILURES, message=message, data=dict(record))
+    return Failed(name=SOME_FAILED, message=message, data=DataError(message))
 
 
 def nothing_to_do(name: str, why: str) -> State[Any]:

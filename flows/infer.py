@@ -39,4 +39,4 @@ def infer(
     """
     result = infer_cohort(sources, resolve_model(model), out, count_workers(workers), settings)
     show_cohort(result, out)
-    return conclude(result.to_dict(), f"{out / 'worklist.html'}: {result.counts}", when_some_fail)
+    return conclude(result.to_dict(), result.counts["failed"], result.worklist, when_some_fail)

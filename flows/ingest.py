@@ -34,4 +34,4 @@ def ingest(
         result = ingest_scans(sources, store, count_workers(workers))
     figures = {name: value for name, value in result.items() if name.startswith("n_")}
     show_summary(f"Volumes in {store}", figures, read_rows(store / "problems.csv"))
-    return conclude(result, f"{store / 'problems.csv'}: {figures}", when_some_fail)
+    return conclude(result, result["n_failed"], store / "problems.csv", when_some_fail)

@@ -44,12 +44,13 @@ def nightly(
     cores = count_workers(workers)
     try:
         with showing_progress("ingest"):
-            ingest_scans([inbox], store, cores)
+            ingested = ingest_scans([inbox], store, cores)
     except NothingToDoError as error:
         return nothing_to_do(NOTHING_NEW, str(error))
     result = infer_cohort([store], resolve_model(model), out, cores, settings)
-    show_cohort(result, out)
+    show_cohort(result, out, store)
     events.announce(events.WORKLIST, f"worklist.{out.name}", result.to_dict())
     if reference is not None and compare_with_reference(reference, store, out / "drift") == "drift":
         events.announce(events.DRIFT, f"store.{store.name}", {"page": str(out / "drift" / "drift.html")})
-    return conclude(result.to_dict(), f"{out / 'worklist.html'}: {result.counts}", when_some_fail)
+    failed = ingested["n_failed"] + result.counts["failed"]
+    return conclude(result.to_dict(), failed, result.worklist, when_some_fail)

@@ -20,10 +20,11 @@ PASSING = (OSError, sqlite3.OperationalError, BrokenProcessPool)
 
 LASTING = (
     UsageError,
+    FileExistsError,
     FileNotFoundError,
-    PermissionError,
-    NotADirectoryError,
     IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
     TimeoutError,
 )
 """The next attempt would end the same way; a time limit that was reached is not to be reached twice."""

@@ -31,7 +31,7 @@ SHOWN_ROWS, SHOWN_PROBLEMS = 500, 20
 UPDATE_SECONDS = 2.0
 """So often progress is told: each time is a call to the server."""
 
-COLUMNS = ("name", "verdict", "findings", "highest_probability", "category", "lung_rads", "reason", "link")
+COLUMNS = ("verdict", "lung_rads", "findings", "category", "highest_probability", "name", "reason", "link")
 """Of `worklist.csv`; not the patients' references."""
 
 
