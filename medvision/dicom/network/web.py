@@ -13,8 +13,6 @@ import requests
 from dicomweb_client import DICOMwebClient
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
 
 from medvision.dicom.network.find import SERIES_KEYS, STUDY_KEYS, Filter, Level, Row, to_row
 from medvision.dicom.network.inbox import Inbox, InboxFullError
@@ -22,14 +20,13 @@ from medvision.dicom.network.instances import InstanceError, identify
 from medvision.dicom.network.peers import PeerError
 from medvision.dicom.network.retrieve import Fetched
 from medvision.dicom.network.sender import Outgoing
+from medvision.dicom.network.web_session import ATTEMPTS, ElsewhereError, TooMuchError, staying_session
 from medvision.errors import ConfigError
 
 PAGE = 100
 """Results asked for at a time."""
-ATTEMPTS = 4
-"""Of what can be asked twice without harm; waits 0.5, 1, 2 seconds, or what Retry-After says."""
-BUSY = (429, 502, 503, 504)
-"""HTTP statuses of a service that may answer a little later."""
+MOST_RESULTS = 200_000
+"""Of one search: a service that always has more is not asked for ever."""
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 ANY_SYNTAX = (("application/dicom", "*"),)
 """As stored, instead of transcoded to Explicit VR Little Endian (PS3.18 8.7.3.5.2)."""
@@ -49,25 +46,6 @@ def read_token(path: Path | None) -> str:
         raise ConfigError(f"cannot read the token in {path}: {type(error).__name__}") from error
 
 
-def session(token: str = "", authorities: Path | None = None) -> requests.Session:
-    """A session that tries again where a service is busy, follows its certificate, and carries a token."""
-    made = requests.Session()
-    retry = Retry(
-        total=ATTEMPTS - 1,
-        backoff_factor=0.5,
-        status_forcelist=BUSY,
-        allowed_methods={"GET"},
-        raise_on_status=False,
-    )
-    for scheme in ("http://", "https://"):
-        made.mount(scheme, HTTPAdapter(max_retries=retry))
-    if token:
-        made.headers["Authorization"] = f"Bearer {token}"
-    if authorities:
-        made.verify = str(authorities)
-    return made
-
-
 class WebArchive:
     """One DICOMweb service."""
 
@@ -80,7 +58,7 @@ class WebArchive:
             authorities: PEM file of certificate authorities to trust instead of the usual ones.
         """
         self._client = DICOMwebClient(
-            url, session=session(token, authorities), timeout=(CONNECT_SECONDS, READ_SECONDS)
+            url, session=staying_session(token, authorities), timeout=(CONNECT_SECONDS, READ_SECONDS)
         )
         self._client.set_http_retry_params(retry=False)  # the session does it, for broken lines too
         self.name = f"{urlsplit(url).hostname}{urlsplit(url).path}"
@@ -142,6 +120,8 @@ class WebArchive:
             page = self._page(wanted, level, offset=len(known))
             fresh = [answer for answer in page if str(answer) not in known]
             known |= {str(answer) for answer in fresh}
+            if len(known) > MOST_RESULTS:
+                raise TooMuchError(f"more than {MOST_RESULTS} results")
             yield from fresh
             if not fresh:
                 return
@@ -178,12 +158,22 @@ class WebArchive:
         """Errors without the URL, which holds what was searched for."""
         try:
             yield
+        except (PeerError, InboxFullError):
+            raise
+        except ElsewhereError:
+            raise PeerError(
+                f"{self.name} sends to another host, which is not followed; give that address if it is right"
+            ) from None
+        except TooMuchError as error:
+            raise PeerError(f"{self.name} answers with {error}; nothing of it is kept") from None
         except requests.HTTPError as error:
             code = error.response.status_code if error.response is not None else "unknown"
             raise PeerError(f"{self.name} cannot {what}: HTTP status {code}") from None
         except requests.RequestException as error:
             raise PeerError(f"{self.name} does not answer: {type(error).__name__}") from None
-        except (ValueError, KeyError) as error:
+        except OSError:
+            raise  # our own disk
+        except Exception as error:  # noqa: BLE001  what is no DICOMweb makes its readers raise anything
             raise PeerError(f"{self.name} answers with no DICOMweb: {type(error).__name__}") from None
 
 
