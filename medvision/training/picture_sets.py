@@ -74,14 +74,15 @@ def load_medmnist(config: ClassifyMedmnistConfig) -> PictureSet:
     found = read_medmnist(config.data.npz)
     splits = {"train": found.train, "val": found.val, "test": found.test}
     parts = {
-        name: Pictures(_images(split, config.model.size_px), _targets(split))
+        name: Pictures(medmnist_images(split, config.model.size_px), _targets(split))
         for name, split in splits.items()
     }
     names = {name: [f"{name} {number}" for number in range(len(part))] for name, part in parts.items()}
     return PictureSet(parts, names, found.classes, volumes=found.dims == 3, colour=found.n_channels == 3)
 
 
-def _images(split: MedMNISTSplit, size_px: int) -> Tensor:
+def medmnist_images(split: MedMNISTSplit, size_px: int) -> Tensor:
+    """Uint8 (N, C, S, S) or (N, 1, S, S, S) images of a split."""
     images = torch.from_numpy(split.images())
     colour = images.ndim == 4 and images.shape[-1] == 3
     channelled = images.permute(0, 3, 1, 2) if colour else images[:, None]

@@ -7,7 +7,7 @@ import importlib.util
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from medvision.errors import UsageError
+from medvision.models.export.quantise import quantise
 from medvision.models.export.record import Format
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ PACKAGES: dict[Format, tuple[str, ...]] = {
     "openvino": ("onnx", "onnxscript", "openvino"),  # the way there leads over ONNX
     "torch": (),
 }
+QUANTISER = ("onnx", "onnxruntime")
 RUNTIME: dict[Format, str] = {"onnx": "onnxruntime", "openvino": "openvino", "torch": "torch"}
 
 
@@ -43,44 +45,48 @@ def check_installed(wanted: tuple[str, ...], what: str) -> None:
         raise UsageError(f"{what} needs {', '.join(missing)}; run: pip install 'medvision[export]'")
 
 
-def write_graph(program: ExportedProgram, path: Path, form: Format) -> None:
+def write_graph(
+    program: ExportedProgram, path: Path, form: Format, quantised_on: Sequence[Tensor] = ()
+) -> None:
     """Write a traced network; OpenVINO's weights, as float16, lie beside it in a `.bin`.
 
     Args:
         program: as `torch.export.export` made it, with one input.
         path: ends in `SUFFIX[form]`.
         form: which format.
+        quantised_on: inputs that set the ranges of int8, for ONNX and OpenVINO; none: it stays as it is.
     """
     if form == "torch":
         with _quiet():
             torch.export.save(program, path)
     elif form == "onnx":
-        _write_onnx(program, path)
+        _write_onnx(program, path, quantised_on)
     else:
         over = path.with_suffix(SUFFIX["onnx"])
-        _write_onnx(program, over)
+        _write_onnx(program, over, quantised_on)
         openvino = _openvino()
         openvino.save_model(openvino.Core().read_model(over), path, compress_to_fp16=True)
         over.unlink()
 
 
-def open_graph(path: Path, form: Format) -> Graph:
+def open_graph(path: Path, form: Format, *, exact: bool = False) -> Graph:
     """Open a graph that was written here, on the CPU with as many threads as torch uses.
 
-    OpenVINO computes in bfloat16 where the processor has instructions for it. A `.pt2` can run code when it
-    is opened; open only your own.
+    OpenVINO computes in bfloat16 where the processor has instructions for it, unless `exact`. A `.pt2` can
+    run code when it is opened; open only your own.
 
     Args:
         path: of the file.
         form: which format.
+        exact: in float32 everywhere.
     """
     threads = torch.get_num_threads()
     if form == "torch":
         return _open_torch(path)
-    return _open_onnx(path, threads) if form == "onnx" else _open_openvino(path, threads)
+    return _open_onnx(path, threads) if form == "onnx" else _open_openvino(path, threads, exact=exact)
 
 
-def _write_onnx(program: ExportedProgram, path: Path) -> None:
+def _write_onnx(program: ExportedProgram, path: Path, quantised_on: Sequence[Tensor]) -> None:
     with _quiet():
         graph = torch.onnx.export(
             program, dynamo=True, verbose=False, input_names=["input"], output_names=["output"]
@@ -88,6 +94,8 @@ def _write_onnx(program: ExportedProgram, path: Path) -> None:
     if graph is None:
         raise RuntimeError("torch.onnx.export gave no graph")
     graph.save(path)
+    if quantised_on:
+        quantise(path, quantised_on)
 
 
 def _open_torch(path: Path) -> Graph:
@@ -110,8 +118,11 @@ def _open_onnx(path: Path, threads: int) -> Graph:
     return lambda image: torch.from_numpy(session.run(None, {"input": image.numpy()})[0])
 
 
-def _open_openvino(path: Path, threads: int) -> Graph:
-    compiled = _openvino().Core().compile_model(path, "CPU", {"INFERENCE_NUM_THREADS": threads})
+def _open_openvino(path: Path, threads: int, *, exact: bool) -> Graph:
+    settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads}
+    if exact:
+        settings["INFERENCE_PRECISION_HINT"] = "f32"
+    compiled = _openvino().Core().compile_model(path, "CPU", settings)
     return lambda image: torch.from_numpy(compiled([image.numpy()])[0].copy())
 
 

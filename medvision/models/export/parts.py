@@ -34,6 +34,7 @@ class Part:
         network: in evaluation mode on the CPU.
         shape: of an input to trace it by.
         lowest: value of the input; the highest is 1.
+        probabilities: of an output.
         axes: that may have another length.
         input: what it takes, in words.
         output: what it gives, in words.
@@ -45,6 +46,7 @@ class Part:
     lowest: float
     input: str
     output: str
+    probabilities: Callable[[Tensor], Tensor] = torch.sigmoid
     axes: Axes = field(default_factory=lambda: BATCH)
 
     def example(self, *, larger: int = 0, seed: int = 0) -> Tensor:
@@ -94,7 +96,8 @@ def _detector(folder: Path) -> tuple[Card, tuple[Part, ...]]:
         -1.0,
         f"CT of {card.proposals.voxel_mm:g} mm voxels (slice, row, column), HU −1000…400 as −1…1",
         "at half the resolution: logit that a nodule's centre lies here, log of its radius in mm",
-        free,
+        lambda output: output[:, 0].sigmoid(),
+        axes=free,
     )
     second_look = Part(
         "second_look",
@@ -118,7 +121,7 @@ def _patch_classifier(folder: Path) -> tuple[Card, tuple[Part, ...]]:
         0.0,
         "patches around a nodule (slice, row, column), 0…1",
         "logit that the label is positive",
-        axes,
+        axes=axes,
     )
     return card, (part,)
 
@@ -134,6 +137,7 @@ def _picture_classifier(folder: Path) -> tuple[Card, tuple[Part, ...]]:
         0.0,
         f"{'volumes' if card.volumes else 'pictures'}, 0…1",
         f"logits of {', '.join(card.classes)}",
+        lambda output: output.softmax(dim=1),
     )
     return card, (part,)
 

@@ -16,9 +16,26 @@ EXPORT = "export.json"
 Format = Literal["onnx", "openvino", "torch"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
+Precision = Literal["float", "int8"]
+"""`float` is float32, for OpenVINO weights in float16."""
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Change(_Record):
+    """What int8 does to a model's probabilities, on samples that set no ranges.
+
+    Attributes:
+        samples: how many.
+        mean: over the samples, of the largest difference of a probability in each.
+        largest: of these differences.
+    """
+
+    samples: int
+    mean: float
+    largest: float
 
 
 class PartRecord(_Record):
@@ -31,7 +48,9 @@ class PartRecord(_Record):
         input: what it takes, in words.
         input_shape: axes in order; a name stands for any length.
         output: what it gives, in words.
-        largest_difference: of its output from the model's on random inputs of two sizes.
+        largest_difference: of its output from the model's on random inputs of two sizes; of an int8 graph, on
+            the samples.
+        change: of probabilities by int8; None where nothing was quantised.
     """
 
     name: str
@@ -41,6 +60,7 @@ class PartRecord(_Record):
     input_shape: tuple[int | str, ...]
     output: str
     largest_difference: float
+    change: Change | None = None
 
 
 class ExportRecord(_Record):
@@ -48,12 +68,14 @@ class ExportRecord(_Record):
 
     Attributes:
         format: of the graphs.
+        precision: that they compute in.
         model_sha256: of the weights that they were made from.
         versions: of the packages that made them.
         parts: the graphs.
     """
 
     format: Format
+    precision: Precision = "float"
     model_sha256: str
     versions: Mapping[str, str]
     parts: tuple[PartRecord, ...]
