@@ -141,6 +141,7 @@ def apply_split(
     """
     from medvision.models.leakage import key_id, keyed_hash
 
+    key = key if record.key_id else b""
     if record.key_id != key_id(key):
         raise DataError(
             f"the split was written under key {record.key_id or '(none)'}, but "

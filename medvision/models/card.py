@@ -49,9 +49,11 @@ class SeenRecord(_Section):
         patient_hashes: patients that were learnt from.
         series_hashes: Series that were learnt from.
         fingerprints: of their scans (`preprocessing.fingerprint`), in hexadecimal.
+        sealed_fingerprints: the same, encrypted with the secret key; empty where there was none.
         validation_patient_hashes: patients that chose checkpoints, operating points and calibration.
         validation_series_hashes: their Series.
         validation_fingerprints: of their scans.
+        validation_sealed_fingerprints: likewise.
     """
 
     salt: str
@@ -59,9 +61,11 @@ class SeenRecord(_Section):
     patient_hashes: tuple[str, ...]
     series_hashes: tuple[str, ...]
     fingerprints: tuple[str, ...] = ()
+    sealed_fingerprints: str = ""
     validation_patient_hashes: tuple[str, ...] = ()
     validation_series_hashes: tuple[str, ...] = ()
     validation_fingerprints: tuple[str, ...] = ()
+    validation_sealed_fingerprints: str = ""
 
 
 class TrainingRecord(SeenRecord):

@@ -98,7 +98,7 @@ class Alarm:
             )
         except requests.RequestException as error:
             raise PeerError(f"it does not get through: {type(error).__name__}") from None
-        if not answer.ok or answer.is_redirect:
+        if not 200 <= answer.status_code < 300:
             raise PeerError(f"it is not taken: HTTP status {answer.status_code}")
 
 

@@ -16,7 +16,7 @@ from medvision.datasets.labelled import LabelledSeries
 from medvision.datasets.split_record import SplitRecord, apply_split, read_split, record_split
 from medvision.datasets.splits import split_by_patient
 from medvision.errors import DataError
-from medvision.models.leakage import read_key
+from medvision.models.leakage import read_key, training_key
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def split_cohorts(config: DetectionConfig | RetinaNetJob) -> CohortSplit:
         "validation_fraction": config.data.validation_fraction,
         **config.data.split.model_dump(mode="json"),
     }
-    record = record_split({TRAINING: training, VALIDATION: validation}, how, key=read_key())
+    record = record_split({TRAINING: training, VALIDATION: validation}, how, key=training_key())
     return CohortSplit(training, validation, cohort_of, record, config.data.weights)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from medvision.errors import ConfigError, DataError, UsageError
+from medvision.errors import DataError, UsageError
 from medvision.evaluation.attributes import read_attributes
 from medvision.evaluation.calibration import Method
 from medvision.evaluation.froc import FrocResult, froc_of_arrays
@@ -36,7 +36,7 @@ from medvision.models.card import (
 )
 from medvision.models.card_calibration import CardCalibration
 from medvision.models.detector_card import load_detector_card
-from medvision.models.leakage import LeakageGuard, hash_all, read_key
+from medvision.models.leakage import LeakageGuard, hash_all, key_id, read_key
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,6 @@ def calibrate(
         ModelError: the model cannot be read.
         ContractError: a table breaks its contract, naming file, line, column and value.
         DataError: too few nodules, false marks or patients, or predictions of another model.
-        ConfigError: identifiers of the card are hashed with a secret key that is not given.
         UsageError: both a rate and a threshold, or a folder in which there is something.
         OutputError: the folder cannot be written.
     """
@@ -124,7 +123,11 @@ def calibrate(
     refuse_others(scans.predictions, model, card.version)
     guard = LeakageGuard(card.training)
     if not guard.can_tell:
-        raise ConfigError(f"{model} hashes its patients with a secret key: set MEDVISION_LEAKAGE_KEY to it")
+        logger.warning(
+            "whether %s has learnt from these scans cannot be told without its key (MEDVISION_LEAKAGE_KEY), "
+            "and it will not know them as its own",
+            model,
+        )
     _refuse_full(out)
     cohort = _read(scans, guard)
     before = cohort.froc()
@@ -216,6 +219,8 @@ def _measured(figures: Mapping[str, tuple[float, float, float]]) -> dict[str, Me
 
 def _with_hashes(training: TrainingRecord, cohort: _Cohort) -> TrainingRecord:
     key = read_key() if training.key_id else b""
+    if training.key_id != key_id(key):
+        return training
     patients = hash_all(training.salt, cohort.patient_ids, key)
     series = hash_all(training.salt, cohort.uids, key)
     return training.model_copy(

@@ -11,7 +11,7 @@ from medvision.config.base import config_sha256
 from medvision.config.detection import DetectionConfig
 from medvision.config.retinanet_training import RetinaNetJob
 from medvision.models.directory import TrainingRecord
-from medvision.models.leakage import hash_all, key_id, read_key
+from medvision.models.leakage import hash_all, key_id, seal, training_key
 from medvision.training.volumes import TrainingVolume
 
 
@@ -31,8 +31,9 @@ def describe_training(
 
     Raises:
         ConfigError: the file of the leakage key cannot be read.
+        OutputError: there is no key, and none can be made.
     """
-    salt, key = secrets.token_hex(16), read_key()
+    salt, key = secrets.token_hex(16), training_key()
     spacing = np.array([volume.spacing_mm for volume in volumes])
     low, high = spacing.min(axis=0), spacing.max(axis=0)
     return TrainingRecord(
@@ -42,10 +43,10 @@ def describe_training(
         key_id=key_id(key),
         patient_hashes=_patients(volumes, salt, key),
         series_hashes=_series(volumes, salt, key),
-        fingerprints=_fingerprints(volumes),
+        sealed_fingerprints=seal(salt, _fingerprints(volumes), key),
         validation_patient_hashes=_patients(validation, salt, key),
         validation_series_hashes=_series(validation, salt, key),
-        validation_fingerprints=_fingerprints(validation),
+        validation_sealed_fingerprints=seal(salt, _fingerprints(validation), key),
         spacing_mm=tuple((float(a), float(b)) for a, b in zip(low, high, strict=True)),
         manufacturers=_values(volumes, "Manufacturer"),
         kernels=_values(volumes, "ConvolutionKernel"),

@@ -6,17 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medvision.errors import ConfigError
+from medvision.errors import ConfigError, MedvisionError, ModelError
 from medvision.models.card import SeenRecord
 from medvision.models.leakage import (
     LEAKAGE_KEY,
     LEAKAGE_KEY_FILE,
     LeakageGuard,
     Seen,
+    default_key_file,
     hash_all,
     key_id,
     keyed_hash,
     read_key,
+    seal,
+    training_key,
 )
 from medvision.preprocessing.fingerprint import NEAR_DUPLICATE_BITS
 
@@ -25,7 +28,8 @@ SCAN, OTHER_SCAN = "0" * 64, "f" * 64
 
 
 @pytest.fixture(autouse=True)
-def no_key(monkeypatch):
+def no_key(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv(LEAKAGE_KEY, raising=False)
     monkeypatch.delenv(LEAKAGE_KEY_FILE, raising=False)
 
@@ -114,3 +118,32 @@ def test_a_record_from_before_there_were_fingerprints():
     assert guard.can_tell
     assert guard.seen("1", "P1", SCAN) == (Seen("training", "patient"),)
     assert guard.seen("1", "P2", SCAN) == ()
+
+
+def test_a_training_makes_a_key_that_only_its_owner_can_read(caplog):
+    assert read_key() == b""
+    key = training_key()
+    assert len(key) == 64
+    assert training_key() == read_key() == key
+    assert default_key_file().stat().st_mode & 0o777 == 0o600
+    assert "made a new leakage key" in caplog.text
+    assert key.decode() not in caplog.text
+
+
+def test_where_no_key_can_be_made_the_training_says_so(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file"))
+    with pytest.raises(MedvisionError, match="leakage key"):
+        training_key()
+
+
+def test_scans_are_known_by_their_pixels_only_with_the_key(monkeypatch):
+    sealed = seal(SALT, [SCAN], b"secret")
+    card = record(b"secret").model_copy(update={"fingerprints": (), "sealed_fingerprints": sealed})
+    assert SCAN not in card.model_dump_json()
+    assert LeakageGuard(card).seen("9.9", "P9", SCAN) == ()
+    monkeypatch.setenv(LEAKAGE_KEY, "secret")
+    assert LeakageGuard(card).seen("9.9", "P9", SCAN) == (Seen("training", "near_duplicate"),)
+    damaged = card.model_copy(update={"sealed_fingerprints": sealed[:-9] + "AAAAAAAA="})
+    with pytest.raises(ModelError, match="were changed"):
+        LeakageGuard(damaged)

@@ -74,10 +74,13 @@ def test_the_same_findings_ring_once_and_others_again(hook: Hook, results: Path,
     assert keys[0] != keys[1]
 
 
-def test_an_alarm_that_is_not_taken_is_not_forgotten(hook: Hook, results: Path, make_report: Make) -> None:
+@pytest.mark.parametrize("status", [503, 307])
+def test_an_alarm_that_is_not_taken_is_not_forgotten(
+    status: int, hook: Hook, results: Path, make_report: Make
+) -> None:
     put(results, make_report(finding()))
-    hook.status = 503
-    with pytest.raises(PeerError, match="not taken: HTTP status 503"):
+    hook.status = status
+    with pytest.raises(PeerError, match=f"not taken: HTTP status {status}"):
         alarm(hook, results).ring(STUDY)
 
     hook.status = 200
