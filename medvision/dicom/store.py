@@ -42,6 +42,7 @@ from medvision.dicom.tables import (
 )
 from medvision.dicom.workers import Workers
 from medvision.errors import UsageError
+from medvision.exclusive import alone_in
 from medvision.files import make_folder
 from medvision.geometry import Affine, spacing_mm
 from medvision.progress import track
@@ -117,13 +118,17 @@ def ingest(
 
     Raises:
         NothingToDoError: the sources hold no DICOM image.
-        OutputError: the store cannot be written.
+        OutputError: the store cannot be written, or another ingest is at work there.
         UsageError: the index would bring identifiers into a de-identified STORE.
     """
     place = _place_of_index(store, index, identified=deidentify is None)
     make_folder(store / VOLUMES)
-    forget_patients(store)
-    with HeaderIndex(place, trusted=resume) as known, Workers(workers) as pool:
+    with (
+        alone_in(store, "ingest"),
+        HeaderIndex(place, trusted=resume) as known,
+        Workers(workers) as pool,
+    ):
+        forget_patients(store)
         expect = partial(_start_early, pool=pool)
         found = catalogue(sources, min_slices=min_slices, index=known, expect=expect)
         usable = [entry for entry in found.series if entry.status != "rejected"]
@@ -134,7 +139,7 @@ def ingest(
         for entry, outcome in zip(usable, done, strict=True):
             known.note_hashes(entry.files, outcome.file_sha256)
             outcomes.append(outcome)
-    n_problems = _write_tables(store, found, outcomes, deidentify)
+        n_problems = _write_tables(store, found, outcomes, deidentify)
     return _count(store, outcomes, n_problems)
 
 

@@ -19,6 +19,7 @@ from medvision.dicom.tables import (
     write_problems_csv,
     write_series_csv,
 )
+from medvision.exclusive import alone_in
 from medvision.files import make_folder, write_text
 from medvision.guidelines import PatientTable, read_patient_table
 from medvision.inference.case import CANDIDATES, COLUMNS, REPORT, CaseSettings, Stages
@@ -136,7 +137,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
 
     Raises:
         ContractError: the table of patients breaks its contract.
-        OutputError: OUT cannot be written.
+        OutputError: OUT cannot be written, or another `infer` is at work there.
         ModelError: the model cannot be read.
         NetworkError: the Dask scheduler does not answer.
         NothingToDoError: no DICOM image among the sources.
@@ -146,7 +147,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     make_folder(out)
     patients = read_patient_table(patient_data) if patient_data else PatientTable()
     signing_key = read_private_key(sign) if sign else None
-    with choose_runner(runner, model, device, workers) as cluster:
+    with alone_in(out, "infer"), choose_runner(runner, model, device, workers) as cluster:
         predictor = cluster.predictor
         settings = replace(_settings(predictor, formats, fp_per_scan, threshold, language), patients=patients)
         place = None if _is_one_store(sources) else index or cached_index(out)
@@ -162,11 +163,11 @@ def infer(  # noqa: PLR0913  one argument an option of the command
             done = cluster.run(cases, Job(out, settings, resume))
             for case, outcome in track(done, "infer", len(selection.chosen)):
                 _note(case, outcome, out, settings, signing_key, progress)
-    _write_tables(out, selection, progress, language)
-    remember_origins(out, sources, model if isinstance(model, Path) else None)
-    record.finish(
-        predictor, settings, progress.counts, progress.stages, progress.exit_code, seen=progress.seen
-    )
+        _write_tables(out, selection, progress, language)
+        remember_origins(out, sources, model if isinstance(model, Path) else None)
+        record.finish(
+            predictor, settings, progress.counts, progress.stages, progress.exit_code, seen=progress.seen
+        )
     return InferResult(progress.exit_code, progress.counts, out / "worklist.html")
 
 

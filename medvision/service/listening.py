@@ -8,7 +8,6 @@ OUT/state/                                                     what has been don
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +27,8 @@ from medvision.dicom.network.peers import configured_peer
 from medvision.dicom.network.procedures import Procedures
 from medvision.dicom.network.receiver import Address, Receiver
 from medvision.dicom.network.tls import server_context
-from medvision.errors import ModelError, OutputError
+from medvision.errors import ModelError
+from medvision.exclusive import alone_in
 from medvision.files import make_folder
 from medvision.log_context import log_fields
 from medvision.reporting.fhir import PatientIdentity
@@ -83,7 +83,7 @@ def listen(
         ConfigError: a certificate or token cannot be read.
         ModelError: the model cannot be used.
     """
-    with alone(out):
+    with alone_in(make_folder(out), "receiver"):
         analyst = Analyst(analysis) if analysis else None
         try:
             service = Service(config, out, analyst)
@@ -300,25 +300,6 @@ class Service:
             analysed=self._analysed,
             failed=self._failed,
         )
-
-
-@contextmanager
-def alone(out: Path) -> Iterator[None]:
-    """Keep a second service out of OUT; the lock goes with the process, however it ends.
-
-    Raises:
-        OutputError: another one is at work there.
-    """
-    lock = make_folder(make_folder(out) / "state") / "lock.sqlite"
-    connection = sqlite3.connect(lock, timeout=0, isolation_level=None)
-    try:
-        try:
-            connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            raise OutputError(f"another receiver is at work in {out}; choose another folder") from error
-        yield
-    finally:
-        connection.close()
 
 
 def _room(config: ListenConfig) -> Room:

@@ -7,6 +7,8 @@ from medvision.config.detection import DetectionConfig
 from medvision.config.jobs import JobConfig
 from medvision.config.retinanet_training import RetinaNetJob
 from medvision.errors import ConfigError
+from medvision.exclusive import alone_in
+from medvision.files import make_folder
 from medvision.training import ranks
 from medvision.training.result import TrainResult
 
@@ -16,11 +18,17 @@ def run_job(config: JobConfig, *, resume: bool = False) -> TrainResult:
 
     Args:
         config: any kind of training.
-        resume: go on after an interruption; a training of seconds just starts again.
+        resume: go on after an interruption.
 
     Raises:
+        OutputError: the model directory cannot be written, or another training is at work there.
         MedvisionError: as the training itself says.
     """
+    with alone_in(make_folder(config.output), "training"):
+        return _run(config, resume=resume)
+
+
+def _run(config: JobConfig, *, resume: bool) -> TrainResult:
     if isinstance(config, DetectionConfig):
         from medvision.training import detection
 
@@ -32,7 +40,7 @@ def run_job(config: JobConfig, *, resume: bool = False) -> TrainResult:
     if isinstance(config, ClassifyPatchesConfig):
         from medvision.training import patch_classification
 
-        return patch_classification.train(config)
+        return patch_classification.train(config, resume=resume)
     from medvision.training import picture_classification
 
     return picture_classification.train(config, resume=resume)

@@ -15,6 +15,7 @@ from medvision.contracts import check_document, check_table
 from medvision.dicom.index import cached_index
 from medvision.dicom.store import ingest
 from medvision.errors import ModelError, NothingToDoError, OutputError, UsageError
+from medvision.exclusive import alone_in
 from medvision.inference import cohort, working
 from medvision.inference.cohort import COUNTED, infer
 from medvision.inference.predictor import Predictor
@@ -181,6 +182,12 @@ def test_one_series_that_fails_does_not_stop_the_others(scans, model, tmp_path, 
     ]
     assert SERIES[1] in (tmp_path / "worklist.csv").read_text()
     assert not (tmp_path / SERIES[1] / "report.json").exists()
+
+
+def test_two_at_once_into_one_out_are_told_apart(scans, model, tmp_path):
+    with alone_in(tmp_path, "infer"), pytest.raises(OutputError, match="another infer is at work"):
+        infer([scans], tmp_path, model=model)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_corrupt_file_among_good_ones_is_named(scans, model, tmp_path):

@@ -23,9 +23,10 @@ from medvision.dicom.network.inbox import INCOMING
 from medvision.dicom.network.peers import Peer, PeerError
 from medvision.dicom.network.sender import outgoing, send
 from medvision.errors import OutputError
+from medvision.exclusive import alone_in
 from medvision.reporting.report import Report
 from medvision.service.analyst import BrokeDownError, Outcome, StoppedError
-from medvision.service.listening import ListenResult, Service, alone
+from medvision.service.listening import ListenResult, Service, listen
 from medvision.service.records import Records
 from tests.conftest import ROOT
 from tests.dicom.network.network import LEAK, archive, free_port, objects, wait_until, write
@@ -228,10 +229,8 @@ def test_images_go_when_they_are_old_and_their_results_have_arrived(
 
 
 def test_a_folder_serves_one_receiver(tmp_path: Path) -> None:
-    with alone(tmp_path), pytest.raises(OutputError, match="another receiver is at work"), alone(tmp_path):
-        pass
-    with alone(tmp_path):
-        pass
+    with alone_in(tmp_path, "receiver"), pytest.raises(OutputError, match="another receiver is at work"):
+        listen(ListenConfig(port=0), tmp_path, None, threading.Event())
 
 
 def start(out: Path, port: int) -> subprocess.Popen[str]:
