@@ -22,6 +22,10 @@ class ImagesDataConfig(Settings):
     r"""Regular expression whose first group is the patient in a file's name, such as `(P\d+)_`. Without it
     every picture is a patient of its own."""
 
+    classes: tuple[str, ...] | None = Field(default=None, min_length=2)
+    """Names that the sub-folders must have, so that a missing class or a stray folder is noticed; without it
+    the sub-folders say which classes there are."""
+
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of the patients that chooses the epoch, where the folder has no `val`."""
 

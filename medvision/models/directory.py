@@ -97,5 +97,5 @@ def fill_network(network: nn.Module, folder: Path, card: Card) -> None:
         network.load_state_dict(load_weights(folder, card))
     except RuntimeError as error:
         raise ModelError(
-            f"the weights in {folder} do not fit its card: {str(error).splitlines()[0]}"
+            f"the weights in {folder} do not fit its card: {str(error).splitlines()[-1].strip()}"
         ) from error

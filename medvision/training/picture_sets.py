@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -41,9 +42,11 @@ def load_folder(config: ClassifyImagesConfig) -> PictureSet:
 
     Raises:
         ConfigError, DataError, NothingToDoError: as `read_image_folder` says.
+        DataError: other classes than the configuration's, or one of which there is nothing to learn from.
     """
     data = config.data
     found = read_image_folder(data.folder, patient_pattern=data.patient_pattern)
+    _check_classes(data.folder, found.classes, data.classes)
     train = [record for record in found.records if record.split in (None, "train")]
     held_out: Sequence[ImageRecord] = found.part("val")
     if not train:
@@ -51,10 +54,29 @@ def load_folder(config: ClassifyImagesConfig) -> PictureSet:
     if not held_out:
         classes = [record.target for record in train]
         train, held_out = split_by_patient(train, data.validation_fraction, config.seed, stratify=classes)
+    _check_learnt(data.folder, found.classes, train)
     records = {"train": train, "val": held_out, "test": found.part("test")}
     parts = {name: _read(part, config.model.size_px, name) for name, part in records.items() if part}
     names = {name: [str(record.path.relative_to(data.folder)) for record in records[name]] for name in parts}
     return PictureSet(parts, names, found.classes, volumes=False, colour=True)
+
+
+def _check_classes(folder: Path, found: Sequence[str], wanted: Sequence[str] | None) -> None:
+    if wanted is None or set(found) == set(wanted):
+        return
+    parts = [
+        f"{word} {', '.join(sorted(names))}"
+        for word, names in (("lacks", set(wanted) - set(found)), ("also has", set(found) - set(wanted)))
+        if names
+    ]
+    told = f"{len(found)} classes, but data.classes names {len(set(wanted))}"
+    raise DataError(f"{folder}: {told}: the folder {' and '.join(parts)}")
+
+
+def _check_learnt(folder: Path, classes: Sequence[str], train: Sequence[ImageRecord]) -> None:
+    learnt = {record.target for record in train}
+    if missing := [name for number, name in enumerate(classes) if number not in learnt]:
+        raise DataError(f"{folder}: no picture of {', '.join(missing)} to learn from; add some to train")
 
 
 def _read(records: Sequence[ImageRecord], size_px: int, name: str) -> Pictures:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,12 @@ from PIL import Image
 
 from medvision.config.finetuning import FineTuningConfig
 from medvision.config.jobs import load_job
-from medvision.errors import DataError
+from medvision.config.pictures import PictureModelConfig
+from medvision.errors import DataError, ModelError
+from medvision.models.directory import save_model
 from medvision.models.encoder import Encoder
-from medvision.models.picture_card import load_picture_classifier
+from medvision.models.picture_card import LearntPictures, PictureCard, load_picture_classifier
+from medvision.models.picture_classifier import PictureClassifier
 from medvision.training.finetuning import arithmetic, loop
 from medvision.training.finetuning.module import FineTuning
 from medvision.training.finetuning.network import EncodedClassifier
@@ -161,20 +165,73 @@ def test_an_interrupted_training_ends_as_one_that_was_not(
                 raise KeyboardInterrupt
             return super().__iter__()
 
-    job = _images_job(folder, tmp_path / "killed", "training.epochs=3")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    recorded = "tracking.enabled=true", f"tracking.uri={uri}"
+    job = _images_job(folder, tmp_path / "killed", "training.epochs=3", *recorded)
     with monkeypatch.context() as patched:
         patched.setattr(loop, "PictureBatches", Interrupted)
         with pytest.raises(KeyboardInterrupt):
             run_job(job)
-    run_job(job, resume=True)
+    result = run_job(job, resume=True)
     for name in ("predictions.csv", "metrics.json"):
         assert (tmp_path / "killed" / name).read_text() == (undisturbed / name).read_text()
+    client = pytest.importorskip("mlflow").MlflowClient(uri, uri)
+    (run,) = client.search_runs(["1"])
+    assert (run.info.run_id, run.info.status) == (result.run_id, "FINISHED")
+    assert {file.path for file in client.list_artifacts(result.run_id, "evaluation")} == {
+        f"evaluation/val_{name}.png" for name in ("classification", "confusion", "samples")
+    }
 
 
 def test_picture_that_does_not_open_is_named_and_the_rest_goes_on(tmp_path: Path, folder: Path, caplog):
     (folder / "dark/broken.png").write_bytes(b"\x89PNG no more")
     run_job(_images_job(folder, tmp_path / "model", "training.epochs=1"))
     assert "broken.png" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        (
+            "[bright, dark, grey]",
+            "2 classes, but data.classes names 3: the folder lacks grey",
+        ),
+        ("[bright, dim]", "2 classes, but data.classes names 2: the folder lacks dim and also has dark"),
+    ],
+)
+def test_other_classes_than_the_configuration_names(tmp_path: Path, folder: Path, classes: str, words: str):
+    with pytest.raises(DataError, match=words) as caught:
+        run_job(_images_job(folder, tmp_path / "model", f"data.classes={classes}"))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "model/weights.safetensors").exists()
+
+
+def test_a_class_that_is_only_held_out(tmp_path: Path, folder: Path):
+    (tmp_path / "parted/train").mkdir(parents=True)
+    (tmp_path / "parted/val").mkdir()
+    for name in ("bright", "dark"):
+        (folder / name).rename(tmp_path / "parted/val" / name)
+    shutil.copytree(tmp_path / "parted/val/bright", tmp_path / "parted/train/bright")
+    with pytest.raises(DataError, match="no picture of dark to learn from; add some to train"):
+        run_job(_images_job(tmp_path / "parted", tmp_path / "model"))
+
+
+def test_a_card_with_another_number_of_classes_than_its_weights(tmp_path: Path):
+    settings = PictureModelConfig(backbone="squeezenet1_1", weights="random", size_px=32)
+    card = PictureCard(
+        name="two", version="1", licence="none", metrics={}, task="classify_images", model=settings,
+        classes=("bright", "dark"), volumes=False, colour=True,
+        training=LearntPictures(training=1, validation=1, config_sha256="0" * 64),
+    )  # fmt: skip
+    two = PictureClassifier.initialised(settings, 2, volumes=False, colour=True)
+    save_model(tmp_path / "model", card, two)
+    text = (tmp_path / "model/model.yaml").read_text()
+    (tmp_path / "model/model.yaml").write_text(text.replace("- dark", "- dark\n- grey"))
+    with pytest.raises(
+        ModelError, match=r"do not fit its card: size mismatch for head\.\w+: .*\[2"
+    ) as caught:
+        load_picture_classifier(tmp_path / "model")
+    assert "\n" not in str(caught.value)
 
 
 def test_one_class_is_refused(tmp_path: Path, folder: Path):
