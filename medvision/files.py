@@ -87,6 +87,8 @@ def name_parts_apart(writer: str) -> None:
     _writer = f".{writer}"
 
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet runs a cell that begins like this (OWASP, CSV injection)."""
 MOST_UNPACKED = 1100
 """Bytes that one packed byte can stand for, rounded up: DEFLATE's bound is 1032."""
 
@@ -102,6 +104,20 @@ def check_claimed_size(path: Path, shape: Sequence[int], item_bytes: int, *, pac
         raise ValueError(f"its header claims the shape {tuple(shape)}, which holds nothing")
     if n_bytes > there * (MOST_UNPACKED if packed else 1):
         raise ValueError(f"its header claims {n_bytes} bytes, which {there} bytes cannot hold")
+
+
+def safe_cell(value: object) -> object:
+    """Text that a spreadsheet would run gets an apostrophe in front; numbers stay numbers."""
+    if value is None:
+        return ""
+    if isinstance(value, str) and value.lstrip().startswith(FORMULA_STARTS):
+        return f"'{value}"
+    return value
+
+
+def plain_cell(text: str) -> str:
+    """The text that `safe_cell` has made safe."""
+    return text[1:] if text[:1] == "'" and text[1:].lstrip().startswith(FORMULA_STARTS) else text
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from medvision.cli.printable import OneLineFormatter, printable
+
 LOG_FORMAT = "MEDVISION_LOG_FORMAT"
 """Environment variable: `text` for people (default), `json` for programs that collect logs."""
 
@@ -34,6 +36,7 @@ class _ToStderr(logging.StreamHandler[Any]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.setFormatter(OneLineFormatter())
         if _as_json_lines():
             from medvision.cli.json_lines import JsonLines
 
@@ -64,7 +67,7 @@ def show(record: Mapping[str, Any], lines: Iterable[str], *, as_json: bool) -> N
     if as_json:
         print(json.dumps(record, default=str))
     else:
-        print("\n".join(lines))
+        print(printable("\n".join(lines)))
 
 
 def show_error(message: str, exit_code: int, *, as_json: bool) -> int:
@@ -72,7 +75,7 @@ def show_error(message: str, exit_code: int, *, as_json: bool) -> int:
     if _as_json_lines():
         logging.getLogger("medvision").error("%s", message)
     else:
-        print(f"medvision: {message}", file=sys.stderr)
+        print(printable(f"medvision: {message}"), file=sys.stderr)
     if as_json:
         print(json.dumps({"error": message, "exit_code": exit_code}))
     return exit_code

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from medvision.dicom.problems import Problem
 from medvision.dicom.sources import SourceFile
-from medvision.files import write_text
+from medvision.files import plain_cell, safe_cell, write_text
 from medvision.volumes import Scan
 
 Status = Literal["accepted", "warned", "rejected"]
@@ -155,7 +155,7 @@ def _parse(row: dict[str, str]) -> SeriesRow:
         elif kind.startswith("int"):
             values[column.name] = int(text) if text else None
         else:
-            values[column.name] = text
+            values[column.name] = plain_cell(text)
     return SeriesRow(**values)  # type: ignore[arg-type]
 
 
@@ -163,5 +163,5 @@ def _write(path: Path, columns: list[str], rows: list[dict[str, object]]) -> Non
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
     write_text(path, text.getvalue())

@@ -2,8 +2,8 @@
 
 Identifiers are hashed with HMAC-SHA-256 under a salt that stands in the card and a secret key that does
 not; fingerprints of scans are encrypted with that key. So only who has the key can ask whether a patient was
-learnt from. Models from before there was always a key have an empty `key_id`: anyone who holds such a card can try
-identifiers.
+learnt from. Models from before there was always a key have an empty `key_id`: anyone who holds such a card
+can try identifiers.
 """
 
 from __future__ import annotations

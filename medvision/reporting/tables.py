@@ -6,11 +6,10 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from medvision.files import safe_cell
 from medvision.guidelines.tables import fleischner_table, lung_rads_table
 from medvision.reporting.report import FindingRecord, Report
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet runs a cell that begins like this (OWASP, CSV injection)."""
 FINDING_COLUMNS = tuple(FindingRecord.model_fields)
 SEVERAL = {
     "center_lps_mm": ("center_x_mm", "center_y_mm", "center_z_mm"),
@@ -20,15 +19,6 @@ SEVERAL = {
     "prior": ("prior_status", "prior_volume_mm3", "growth_percent", "doubling_time_days"),
 }
 """Columns of the table for what the report holds as one."""
-
-
-def safe_cell(value: object) -> object:
-    """Text that a spreadsheet would run gets an apostrophe in front; numbers stay numbers."""
-    if value is None:
-        return ""
-    if isinstance(value, str) and value.lstrip().startswith(FORMULA_STARTS):
-        return f"'{value}"
-    return value
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from medvision.config.tracking import default_tracking_uri
@@ -29,10 +29,20 @@ def resolve_model(reference: str, uri: str | None = None) -> Path:
         ModelError: there is no such model.
     """
     if reference.startswith(("runs:/", "models:/")):
+        _refuse_paths(reference)
         return _model_directory(_fetch(reference, uri or default_tracking_uri()))
     if reference.startswith(BUNDLE):
         return _existing_bundle(Path(reference.removeprefix(BUNDLE)))
     return _model_directory(_existing_folder(Path(reference), reference))
+
+
+def _refuse_paths(reference: str) -> None:
+    """A name is no path, and a path inside a run stays inside."""
+    parts = unquote(unquote(reference)).replace("\\", "/").split("/")
+    if ".." in parts or not reference.isprintable() or set(reference) & set("?#\\"):
+        raise ModelError(
+            f"model {reference!r} leads out of the store; give runs:/RUN/PATH or models:/NAME@ALIAS"
+        )
 
 
 def _model_directory(folder: Path) -> Path:

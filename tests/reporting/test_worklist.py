@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from medvision.files import FORMULA_STARTS, safe_cell
 from medvision.reporting import words
 from medvision.reporting.report import ModelRecord, OperatingPoint
 from medvision.reporting.run import RunDocument, write_run
 from medvision.reporting.schema import schema_text
-from medvision.reporting.tables import FORMULA_STARTS, csv_text, safe_cell
+from medvision.reporting.tables import csv_text
 from medvision.reporting.worklist import row_from_failure, row_from_report, write_worklist
 
 
