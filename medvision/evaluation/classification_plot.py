@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medvision.evaluation.classification import ClassificationResult
 from medvision.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RELIABILITY_BINS = 5
 
@@ -17,6 +21,15 @@ def plot_classification(
     targets: ArrayLike, probabilities: ArrayLike, result: ClassificationResult, path: Path
 ) -> None:
     """Draw both as one PNG."""
+    figure = classification_figure(targets, probabilities, result)
+    with write_whole(path) as aside:
+        figure.savefig(aside, dpi=150, format="png")
+
+
+def classification_figure(
+    targets: ArrayLike, probabilities: ArrayLike, result: ClassificationResult
+) -> Figure:
+    """Draw both."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -31,7 +44,7 @@ def plot_classification(
         label=f"AUC {result.auc:.3f} ({lower:.3f}–{upper:.3f})",
     )
     roc.set(xlabel="1 − specificity", ylabel="sensitivity", title="ROC")
-    reliability.plot(*_reliability_points(target, probability), "o-", label=f"ECE {result.ece:.3f}")
+    reliability.plot(*reliability_points(target, probability), "o-", label=f"ECE {result.ece:.3f}")
     reliability.set(xlabel="predicted probability", ylabel="fraction positive", title="Reliability")
     for axes in (roc, reliability):
         axes.plot([0, 1], [0, 1], color="0.6", lw=0.8, ls="--")
@@ -41,8 +54,7 @@ def plot_classification(
     figure.suptitle(
         f"{result.n_positive} of {result.n} positive, each judged by a model that did not see its patient"
     )
-    with write_whole(path) as aside:
-        figure.savefig(aside, dpi=150, format="png")
+    return figure
 
 
 def roc_points(
@@ -56,7 +68,7 @@ def roc_points(
     return np.append(0.0, false), np.append(0.0, true)
 
 
-def _reliability_points(
+def reliability_points(
     target: NDArray[np.float64], probability: NDArray[np.float64]
 ) -> tuple[list[float], list[float]]:
     """Mean probability and fraction positive of groups of equal size."""

@@ -43,10 +43,11 @@ class PictureClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, classes) logits."""
-        logits: Tensor = self.head(self.dropout(self.encoder(self._views(images))))
+        logits: Tensor = self.head(self.dropout(self.encoder(self.views(images))))
         return logits
 
-    def _views(self, images: Tensor) -> Tensor:
+    def views(self, images: Tensor) -> Tensor:
+        """What the encoder sees of pictures: (N, V, C, H, W), or the volumes themselves."""
         if self.encoder.is_3d:
             return images
         if images.ndim == 4:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medvision.config.classification import JudgementConfig
+from medvision.files import write_whole
 from medvision.progress import track
 from medvision.training.judgement import Judgement, fit_judgement
 from medvision.training.patch_targets import PatchTargets
@@ -56,6 +59,26 @@ class JudgedOutOfFold:
         nothing = np.full(count, np.nan)
         spread = nothing.copy() if members > 1 else None
         return cls(nothing, nothing.copy(), np.zeros((count, 2), np.bool_), spread)
+
+    def write_fold(self, path: Path, chosen: NDArray[np.intp]) -> None:
+        """Keep what is said of one fold's patches, for `read_fold`.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        with write_whole(path) as aside, aside.open("wb") as file:
+            kept: dict[str, Any] = {name: values[chosen] for name, values in self._arrays().items()}
+            np.savez(file, **kept)
+
+    def read_fold(self, path: Path, chosen: NDArray[np.intp]) -> None:
+        """Fill in what `write_fold` kept."""
+        with np.load(path, allow_pickle=False) as kept:
+            for name, values in self._arrays().items():
+                values[chosen] = kept[name]
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        found = {"probability": self.probability, "shifted": self.shifted, "sets": self.sets}
+        return found if self.spread is None else {**found, "spread": self.spread}
 
 
 def fit_on(samples: LabelledFeatures, chosen: NDArray[np.intp]) -> Probe:

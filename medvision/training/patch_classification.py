@@ -16,11 +16,10 @@ import torch
 from medvision.config.base import config_sha256
 from medvision.config.classification import ClassifyPatchesConfig
 from medvision.datasets.patches import PatchSet, read_patches
-from medvision.files import make_folder
 from medvision.models.card_calibration import CardCalibration
 from medvision.models.classifier_card import CardConformal, ClassifierCard, LearntFrom
 from medvision.models.directory import save_model
-from medvision.models.leakage import hash_all, key_id, read_key
+from medvision.models.leakage import hash_all, key_id, training_key
 from medvision.models.patch_classifier import PatchClassifier
 from medvision.models.patch_ensemble import PatchEnsemble
 from medvision.models.published import licence_of
@@ -42,12 +41,17 @@ from medvision.training.patch_looks import OFF_CENTRE_VOX, Look, look_at
 from medvision.training.patch_samples import look_to_learn
 from medvision.training.patch_source import PatchSource
 from medvision.training.result import TrainResult
+from medvision.training.run_figures import log_patch_figures
 from medvision.training.run_words import log_folds, log_patches
-from medvision.training.tracked_run import keep_model, run_name, tracked
+from medvision.training.tracked_run import keep_model, remove_work, run_name, tracked, work_folder
 
 
-def train(config: ClassifyPatchesConfig) -> TrainResult:
+def train(config: ClassifyPatchesConfig, *, resume: bool = False) -> TrainResult:
     """Cross-validate, then train on everything and write a model directory with `oof.csv` and `metrics.json`.
+
+    Args:
+        config: everything the result depends on.
+        resume: go on after an interruption: in the same run, behind the folds that were fine-tuned.
 
     Raises:
         OutputError: the model directory cannot be written.
@@ -65,11 +69,11 @@ def train(config: ClassifyPatchesConfig) -> TrainResult:
     )
     cohort = LearningCohort.of(found, config)
     unlabelled = read_unlabelled(data.unlabelled, found) if data.unlabelled else None
-    make_folder(config.output)
+    work = work_folder(config)
     networks = [_initialised(one) for one in each_choice(config)]
-    with tracked(config) as run:
+    with tracked(config, work, resume=resume) as run:
         log_patches(run, config, found)
-        metrics = _train(config, networks, cohort, unlabelled, run)
+        metrics = _train(config, networks, cohort, unlabelled, run, resume=resume)
         run.log_metrics({f"cv/{name}": value for name, value in metrics.items()})
         version = keep_model(run, config)
     return TrainResult(config.output, run.run_id, version, metrics)
@@ -81,6 +85,8 @@ def _train(
     cohort: LearningCohort,
     unlabelled: PatchSource | None,
     run: Run,
+    *,
+    resume: bool,
 ) -> dict[str, float]:
     """Judge the recipe, fit it on everything, write it all."""
     network = networks[0]
@@ -90,12 +96,14 @@ def _train(
     if config.training.train == "frozen":
         judged, learnt = _probe(config, networks, cohort)
     else:
-        judged, learnt = _fine_tune(config, network, cohort, unlabelled)
+        judged, learnt = _fine_tune(config, network, cohort, unlabelled, run, resume=resume)
     result = OutOfFold(cohort.found, cohort.fold_of, judged)
     metrics = judge(result)
     log_folds(run, run_name(config), result)
     write_record(config.output, result)
     save_model(config.output, _card(config, cohort.found, metrics, run.run_id, learnt), learnt.network)
+    remove_work(config)
+    log_patch_figures(run, result, learnt.network, cohort)
     return metrics
 
 
@@ -142,12 +150,16 @@ def _fine_tune(
     network: PatchClassifier,
     cohort: LearningCohort,
     unlabelled: PatchSource | None,
+    run: Run,
+    *,
+    resume: bool,
 ) -> tuple[JudgedOutOfFold, _Learnt]:
     """The same by fine-tuning; the networks are those that learnt from everything."""
-    with TemporaryDirectory(dir=config.output) as work:
+    kept, everyone = work_folder(config), np.arange(len(cohort.records))
+    with TemporaryDirectory(dir=kept) as work:
         samples = look_to_learn(config, network, cohort, unlabelled, Path(work))
-        judged = fine_tune_out_of_fold(samples, cohort.fold_of, config, Path(work))
-        tuned = fine_tune_on(samples, np.arange(len(cohort.records)), config, Path(work))
+        judged = fine_tune_out_of_fold(samples, cohort.fold_of, config, kept, resume=resume)
+        tuned = fine_tune_on(samples, everyone, config, Path(work), run.lightning_logger())
     members = [_with_weights(network, one) for one in tuned.networks]
     together = PatchEnsemble(members) if len(members) > 1 else members[0]
     return judged, _Learnt(config, together.eval(), len(members), tuned.judgement)
@@ -202,7 +214,7 @@ def _card_conformal(judgement: Judgement | None) -> CardConformal | None:
 
 
 def _learnt_from(config: ClassifyPatchesConfig, found: PatchSet, run_id: str | None) -> LearntFrom:
-    salt, key = secrets.token_hex(16), read_key()
+    salt, key = secrets.token_hex(16), training_key()
     return LearntFrom(
         salt=salt,
         key_id=key_id(key),

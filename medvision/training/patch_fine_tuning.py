@@ -75,7 +75,7 @@ def fine_tune_on(
         chosen: numbers of those to learn from.
         config: which weights learn, how fast, how long, how many networks.
         work: folder for checkpoints.
-        logger: where Lightning logs.
+        logger: where Lightning logs the first network's curves.
 
     Raises:
         DataError: fewer patients than five.
@@ -85,7 +85,12 @@ def fine_tune_on(
         network
         for member in range(config.training.ensemble)
         for network in _member(
-            samples, (known, judging), config, work / str(member), config.seed + MEMBER_STEP * member, logger
+            samples,
+            (known, judging),
+            config,
+            work / str(member),
+            config.seed + MEMBER_STEP * member,
+            None if member else logger,
         )
     ]
     classes = np.array([samples.records[number].target for number in judging])
@@ -98,9 +103,21 @@ def fine_tune_on(
 
 
 def fine_tune_out_of_fold(
-    samples: LookedPatches, fold_of: NDArray[np.int64], config: ClassifyPatchesConfig, folder: Path
+    samples: LookedPatches,
+    fold_of: NDArray[np.int64],
+    config: ClassifyPatchesConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
 ) -> JudgedOutOfFold:
     """Judge each patch by the networks that did not learn from its fold; fold -1 is no one's.
+
+    Args:
+        samples: all patches.
+        fold_of: (N,) fold of each.
+        config: as `fine_tune_on` takes it.
+        folder: for checkpoints, and for what each fold's networks say.
+        resume: folds that an interrupted training has judged are not learnt again.
 
     Raises:
         DataError: fewer patients than five to learn from.
@@ -108,7 +125,10 @@ def fine_tune_out_of_fold(
     settings = config.training
     judged = JudgedOutOfFold.empty(len(fold_of), members=settings.ensemble * settings.snapshots)
     for fold in track(range(int(fold_of.max()) + 1), "cross-validation"):
-        held_out = np.flatnonzero(fold_of == fold)
+        held_out, said = np.flatnonzero(fold_of == fold), folder / f"fold-{fold}.npz"
+        if resume and said.is_file():
+            judged.read_fold(said, held_out)
+            continue
         with TemporaryDirectory(dir=folder) as work:
             tuned = fine_tune_on(samples, np.flatnonzero(fold_of != fold), config, Path(work))
         centred = samples.images[0, held_out]
@@ -117,6 +137,7 @@ def fine_tune_out_of_fold(
         judged.sets[held_out] = _sets(tuned, judged.probability[held_out])
         if judged.spread is not None:
             judged.spread[held_out] = tuned.probabilities(centred, settings.batch_size).std(axis=0)
+        judged.write_fold(said, held_out)
     return judged
 
 

@@ -17,6 +17,7 @@ from medvision.training.finetuning.loop import FitOptions, fine_tune, predict
 from medvision.training.finetuning.record import Judged, write_record
 from medvision.training.picture_sets import PictureSet, load_folder, load_medmnist
 from medvision.training.result import TrainResult
+from medvision.training.run_figures import log_picture_figures
 from medvision.training.run_words import log_pictures
 from medvision.training.tracked_run import keep_model, remove_work, tracked, work_folder
 
@@ -74,6 +75,7 @@ def _train(
     metrics = write_record(config.output, judged, pictures.classes, history)
     save_model(config.output, _card(config, pictures, metrics, run.run_id), network)
     remove_work(config)
+    log_picture_figures(run, judged, network, pictures)
     return metrics
 
 

@@ -21,7 +21,9 @@ from medvision.models.detector import load_detector
 from medvision.models.leakage import LeakageGuard, Seen
 from medvision.models.patch_classifier import PatchClassifier
 from medvision.models.patch_ensemble import PatchEnsemble
+from medvision.training import patch_fine_tuning
 from medvision.training.jobs import run_job
+from medvision.training.tracked_run import WORK_FOLDER
 
 RECIPE = Path(__file__).parents[2] / "configs/classify_patches.yaml"
 N = 24
@@ -271,3 +273,36 @@ def test_folds_are_runs_below_that_of_the_training(tmp_path: Path, manifest: Pat
     tested = sum(run.data.metrics["cv/patches"] for run in runs.values())
     (data,) = parent.inputs.dataset_inputs
     assert json.loads(data.dataset.profile)["patches"] == tested
+    assert {file.path for file in client.list_artifacts(result.run_id, "evaluation")} == {
+        f"evaluation/{name}.png" for name in ("classification", "confusion", "samples")
+    }
+
+
+def test_an_interrupted_cross_validation_goes_on_behind_its_folds_in_the_same_run(
+    tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
+):
+    client_of = pytest.importorskip("mlflow").MlflowClient
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    chosen = "training.train=bias", "training.epochs=1", "training.ensemble=2", "cv.folds=2"
+    undisturbed = _config(tmp_path, manifest, *chosen, f"output={tmp_path / 'undisturbed'}")
+    run_job(undisturbed)
+    config = _config(tmp_path, manifest, *chosen, "tracking.enabled=true", f"tracking.uri={uri}")
+    real, tuned = patch_fine_tuning.fine_tune_on, []
+
+    def counted(*arguments, **more):
+        tuned.append(arguments[1])
+        if len(tuned) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(patch_fine_tuning, "fine_tune_on", counted)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(config)
+    result = run_job(config, resume=True)
+    assert len(tuned) == 3  # a fold, the one that was interrupted, and that one again
+    assert (tmp_path / "model/oof.csv").read_text() == (tmp_path / "undisturbed/oof.csv").read_text()
+    client = client_of(uri, uri)
+    assert not (tmp_path / "model" / WORK_FOLDER).exists()
+    (run,) = [run for run in client.search_runs(["1"]) if "mlflow.parentRunId" not in run.data.tags]
+    assert (run.info.run_id, run.info.status) == (result.run_id, "FINISHED")
+    assert len(client.get_metric_history(result.run_id, "val/loss")) == 1  # of the network that is kept
