@@ -41,7 +41,7 @@ CUTS = (-0.8, 0.0, 0.7, 1.5)
 """Scores between ratings."""
 SCATTER = 0.6
 """Standard deviation of a reader's score."""
-COUNT, LABELS, DRAWS, NETWORKS = 3600, (50, 100, 200, 500, 1000, 2000), 5, 5
+COUNT, LABELS, DRAWS, NETWORKS = 4000, (50, 100, 200, 500, 1000, 2000), 5, 5
 HEADER = "path,patient_id,malignancy,texture,spiculation,volume_vox,mean,deviation"
 
 
