@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed
 DEVELOPING := $(VENV)/.developing
+TEST_PROCESSES ?= 2 # each of up to 3 GB
 
 .PHONY: help install demo test lint bench clean
 help: ## show this list
@@ -26,8 +27,8 @@ $(DEVELOPING): $(INSTALLED)
 demo: install ## simulate, ingest, train, infer, evaluate and report, in demo/
 	$(BIN)/python -m flows.demo
 
-test: $(DEVELOPING) ## the whole test suite
-	$(BIN)/python -m pytest
+test: $(DEVELOPING) ## the whole test suite, by two processes (TEST_PROCESSES=N: by N)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 lint: $(DEVELOPING) ## ruff, mypy strict, import layers
 	$(BIN)/ruff check .
