@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 from torch.autograd import Function
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from medvision.errors import ConfigError
 
@@ -39,7 +41,11 @@ def count_here() -> int:
 
 def restarted() -> bool:
     """Whether `torchrun --max-restarts` has started the processes again after one of them died."""
-    return count() > 1 and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return count() > 1 and _restarts() > 0
+
+
+def _restarts() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 @contextmanager
@@ -50,11 +56,23 @@ def together() -> Iterator[None]:
         if cuda:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         # Python objects go by gloo: NCCL would give up on a process that waits for long.
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_PATIENCE)
+        distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if cuda else "gloo",
+            store=_meeting_place(),
+            rank=number(),
+            world_size=count(),
+            timeout=_PATIENCE,
+        )
     try:
         yield
     finally:
         part()
+
+
+def _meeting_place() -> Store:
+    """Where the processes find each other; after a restart not where those that died have left addresses."""
+    store, *_ = next(rendezvous("env://", timeout=_PATIENCE))
+    return PrefixStore(f"attempt {_restarts()}", store)
 
 
 def part() -> None:
