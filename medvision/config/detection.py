@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from medvision.config.augmentation import AugmentationConfig
 from medvision.config.base import Settings
 from medvision.config.second_look import SecondLookConfig
 from medvision.config.splits import SplitConfig
@@ -100,6 +101,27 @@ class ProposalConfig(Settings):
     """Looks without a better validation loss before the training stops early."""
 
 
+class HardNegativeConfig(Settings):
+    """What the network under training takes for nodules and what are none: looked for again and again."""
+
+    fraction: float = Field(default=0.0, ge=0, le=1)
+    """Share of stage one's patches that lie around its own false marks, once some are known; 0: none.
+    Together with `proposals.nodule_fraction` at most 1."""
+
+    every: int = Field(default=200, ge=1)
+    """Steps after which they are looked for again, with the network as it is then."""
+
+    scans: int = Field(default=0, ge=0)
+    """Patients that are looked at each time, in turn; 0: all."""
+
+    per_scan: int = Field(default=10, ge=1)
+    """At most so many false marks of a patient, the most probable ones."""
+
+    second_look_per_scan: int = Field(default=30, ge=1)
+    """Stage two learns from at most so many candidates of a patient: the most probable ones of stage one,
+    which has ended its training by then."""
+
+
 class CandidateConfig(Settings):
     """From the heat map to candidates."""
 
@@ -125,8 +147,24 @@ class DetectionConfig(Settings):
     seed: int = Field(default=0, ge=0)
     """Of the split, the initial weights and the patches."""
 
+    choose_by: Literal["loss", "froc"] = "loss"
+    """What chooses the best checkpoint and stops early: the loss on the validation patients' patches and
+    candidates, or the CPM of their FROC, which takes a look at their whole lungs each time."""
+
     data: DataConfig
     proposals: ProposalConfig = ProposalConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    hard_negatives: HardNegativeConfig = HardNegativeConfig()
     candidates: CandidateConfig = CandidateConfig()
     second_look: SecondLookConfig = SecondLookConfig()
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        near, hard = self.proposals.nodule_fraction, self.hard_negatives.fraction
+        if near + hard > 1:
+            raise ValueError(
+                f"has proposals.nodule_fraction {near:g} and hard_negatives.fraction {hard:g}; "
+                "together they are at most 1"
+            )
+        return self

@@ -1,37 +1,176 @@
-"""Random changes of a training patch, by MONAI's transforms: they run on image and target together."""
+"""Random changes of a training patch: drawn first, in mm, degrees and HU, and then applied.
+
+Where MONAI has a transform, it applies the change; which one is made never depends on MONAI's own generators,
+so that patches can be made in several threads and are the same for the same seed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+import torch
+from monai.transforms import Affine, Flip, GaussianSmooth, Rotate90
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-NOISE_HU = 30.0
-SHIFT_HU = 40.0
-BOTH = ("image", "target")
+from medvision.config.augmentation import AugmentationConfig
+from medvision.simulation.scanners import VENDORS, Kernel
+from medvision.simulation.scanning import transfer_function
+from medvision.training.proposal_targets import Marks
+from medvision.training.voxels import AIR_HU
+
+KERNELS = tuple(kernel for vendor in VENDORS for kernel in vendor.kernels)
+AXIAL = (1, 2)
+"""Rows and columns among slices, rows and columns."""
+
+Matrix = NDArray[np.float64]
 
 
-class Augmentation:
-    """Flips, quarter turns in the axial plane, brightness, noise and blur of the kind scanners differ by."""
+@dataclass(frozen=True, slots=True)
+class PatchChange:
+    """What is done to one patch; the defaults change nothing.
 
-    def __init__(self) -> None:
-        from monai import transforms as mt
+    Attributes:
+        flipped: whether each axis (slices, rows, columns) is mirrored.
+        quarter_turns: in the axial plane.
+        rotation_deg: about each axis.
+        scale: of all sizes.
+        offset_hu: added.
+        contrast: factor of HU + 1000.
+        noise_hu: standard deviation.
+        blur_mm: standard deviation along each axis.
+        kernels: of the reconstruction that is undone, and of the one that takes its place.
+        kernel_gain: no frequency is raised, or lowered, by more than this factor.
+    """
 
-        self.transforms = mt.Compose(
-            [
-                *(mt.RandFlipd(BOTH, prob=0.5, spatial_axis=axis) for axis in range(3)),
-                mt.RandRotate90d(BOTH, prob=0.5, max_k=3, spatial_axes=(1, 2)),
-                mt.RandShiftIntensityd("image", offsets=SHIFT_HU, prob=0.5),
-                mt.RandGaussianSmoothd(
-                    "image", sigma_x=(0.3, 1.2), sigma_y=(0.2, 0.7), sigma_z=(0.2, 0.7), prob=0.4
-                ),
-                mt.RandGaussianNoised("image", std=NOISE_HU, sample_std=True, prob=0.5),
-            ]
-        )
+    flipped: tuple[bool, bool, bool] = (False, False, False)
+    quarter_turns: int = 0
+    rotation_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: float = 1.0
+    offset_hu: float = 0.0
+    contrast: float = 1.0
+    noise_hu: float = 0.0
+    blur_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    kernels: tuple[Kernel, Kernel] | None = None
+    kernel_gain: float = 1.0
 
-    def __call__(self, item: Mapping[str, Tensor], random: np.random.Generator) -> dict[str, Tensor]:
-        """Draw from `random` only, so that the patch is the same for the same seed."""
-        self.transforms.set_random_state(seed=int(random.integers(2**31)))
-        changed = self.transforms(dict(item))
-        return {key: getattr(value, "as_tensor", lambda v=value: v)() for key, value in changed.items()}
+    @property
+    def resamples(self) -> bool:
+        """Whether the patch is rotated or scaled."""
+        return self.scale != 1 or any(self.rotation_deg)
+
+    @property
+    def matrix(self) -> Matrix:
+        """(3, 3) from places in the changed patch to places in the patch, both seen from their middles."""
+        rotation: Matrix = Rotation.from_euler("xyz", self.rotation_deg, degrees=True).as_matrix()
+        return rotation / self.scale
+
+    def margin_vox(self, edge: int) -> int:
+        """How much wider than its edge, on each side, a patch must be cut."""
+        if not self.resamples:
+            return 0
+        reach = np.abs(self.matrix).sum(axis=1).max() * (edge - 1) / 2
+        return max(0, int(np.ceil(reach - (edge - 1) / 2)) + 1)
+
+
+def draw_change(config: AugmentationConfig, random: np.random.Generator) -> PatchChange:
+    """Draw what is done to a patch; every kind uses as many random numbers whether it is made or not."""
+
+    def made() -> bool:
+        return bool(random.random() < config.probability)
+
+    def either_way(limit: float) -> float:
+        change = float(random.uniform(-limit, limit))
+        return change if made() else 0.0
+
+    flips = [made() and config.flips for _ in range(3)]
+    turns = int(random.integers(1, 4))
+    blur = [float(random.uniform(0.25, 1) * mm) for mm in (config.blur_z_mm, *[config.blur_xy_mm] * 2)]
+    noise = float(random.uniform(0, config.noise_hu))
+    rotation = [either_way(config.rotation_deg) for _ in range(3)]
+    before, after = (KERNELS[int(random.integers(len(KERNELS)))] for _ in range(2))
+    return PatchChange(
+        flipped=(flips[0], flips[1], flips[2]),
+        quarter_turns=turns if made() and config.flips else 0,
+        rotation_deg=(rotation[0], rotation[1], rotation[2]),
+        scale=1 + either_way(config.scale),
+        offset_hu=either_way(config.offset_hu),
+        contrast=1 + either_way(config.contrast),
+        noise_hu=noise if made() else 0.0,
+        blur_mm=(blur[0], blur[1], blur[2]) if made() else (0.0, 0.0, 0.0),
+        kernels=(before, after) if made() and config.kernel_gain > 1 else None,
+        kernel_gain=config.kernel_gain,
+    )
+
+
+def resample(hu: Tensor, marks: list[Marks], change: PatchChange, edge: int) -> tuple[Tensor, list[Marks]]:
+    """Rotate and scale what was cut `margin_vox` wider than its edge.
+
+    Args:
+        hu: (n, n, n).
+        marks: in its voxels.
+        change: what is done.
+        edge: of the result.
+
+    Returns:
+        (edge, edge, edge) HU and the marks in its voxels, with their new sizes.
+    """
+    if not change.resamples:
+        return hu, marks
+    matrix = np.eye(4)
+    matrix[:3, :3] = change.matrix
+    turned = Affine(affine=matrix, spatial_size=edge, padding_mode="border", image_only=True)(hu[None])[0]
+    before, after = (np.array(hu.shape) - 1) / 2, (edge - 1) / 2
+    back = np.linalg.inv(change.matrix)
+    moved = [
+        Marks((some.centers_vox - before) @ back.T + after, some.radii_mm * change.scale) for some in marks
+    ]
+    return _plain(turned), moved
+
+
+def mirror(image: Tensor, change: PatchChange) -> Tensor:
+    """Flip and turn (C, D, H, W), image or target."""
+    axes = [axis for axis, flipped in enumerate(change.flipped) if flipped]
+    if axes:
+        image = Flip(axes)(image)
+    if change.quarter_turns:
+        image = Rotate90(change.quarter_turns, AXIAL)(image)
+    return _plain(image)
+
+
+def change_hu(hu: Tensor, change: PatchChange, voxel_mm: float, random: np.random.Generator) -> Tensor:
+    """Kernel, blur, contrast, offset and noise of (D, H, W) HU; the generator makes the noise."""
+    if change.kernels:
+        hu = change_kernel(hu, *change.kernels, change.kernel_gain, voxel_mm)
+    if any(change.blur_mm):
+        hu = _plain(GaussianSmooth([mm / voxel_mm for mm in change.blur_mm])(hu[None])[0])
+    hu = (hu - AIR_HU) * change.contrast + AIR_HU + change.offset_hu
+    if change.noise_hu:
+        noise = torch.from_numpy(random.standard_normal(hu.shape, dtype=np.float32))
+        hu = hu + noise * change.noise_hu
+    return hu
+
+
+def change_kernel(hu: Tensor, before: Kernel, after: Kernel, most: float, voxel_mm: float) -> Tensor:
+    """What slices would look like after another reconstruction.
+
+    Args:
+        hu: (D, H, W), axial slices, as many rows as columns.
+        before: kernel that made them.
+        after: kernel that takes its place.
+        most: no frequency is raised, or lowered, by more than this factor; the mean HU stays.
+        voxel_mm: of rows and columns.
+    """
+    edge = hu.shape[-1]
+    ratio = transfer_function(after, edge, voxel_mm) / transfer_function(before, edge, voxel_mm)
+    gain = torch.from_numpy(np.clip(ratio, 1 / most, most))
+    changed: Tensor = torch.fft.irfft2(torch.fft.rfft2(hu) * gain, s=hu.shape[-2:])
+    return changed
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Without MONAI's metadata."""
+    plain: Tensor = getattr(tensor, "as_tensor", lambda: tensor)()
+    return plain

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +20,6 @@ from medvision.training.volumes import TrainingVolume
 
 UNKNOWN = -1
 """Malignancy of what is no nodule or was not judged."""
-
-LEARNT_PER_SCAN = 30
-"""Only the most probable proposals of a scan are learnt from: the others are told apart easily."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ def _of_series(
     look = config.second_look
     if learning:
         annotated = [_as_candidate(annotation) for annotation in volume.series.annotations]
-        candidates = candidates[:LEARNT_PER_SCAN] + annotated
+        candidates = candidates[: config.hard_negatives.second_look_per_scan] + annotated
     centers = [candidate.center_lps_mm for candidate in candidates]
     views = extract_views(
         volume.series.load().volume,
@@ -83,8 +80,8 @@ def _of_series(
         size_mm=look.training_size_mm if learning else look.size_mm,
         size_px=look.training_size_px if learning else look.size_px,
     )
-    truths = [_hit(center, volume.series.annotations) for center in centers]
-    others = [_hit(center, volume.series.excluded) for center in centers]
+    truths = [hit(center, volume.series.annotations) for center in centers]
+    others = [hit(center, volume.series.excluded) for center in centers]
     excluded = [t is None and o is not None for t, o in zip(truths, others, strict=True)]
     return SeriesCandidates(
         volume.series,
@@ -101,7 +98,7 @@ def _as_candidate(annotation: Annotation) -> Candidate:
     return Candidate(annotation.center_lps_mm, 1.0, 1.0, 2 * annotation.radius_mm)
 
 
-def _hit(center: Point, annotations: Sequence[Annotation]) -> Annotation | None:
+def hit(center: Point, annotations: Iterable[Annotation]) -> Annotation | None:
     """The nearest annotation whose sphere holds the point (the LUNA16 rule)."""
     distances = [(float(np.linalg.norm(np.subtract(center, a.center_lps_mm))), a) for a in annotations]
     inside = [(distance, a) for distance, a in distances if distance < a.radius_mm]

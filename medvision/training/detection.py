@@ -25,6 +25,7 @@ from medvision.training.model_card import describe_training
 from medvision.training.patients import read_patients
 from medvision.training.proposals import train_proposals
 from medvision.training.result import TrainResult
+from medvision.training.run_figures import log_candidate_figures
 from medvision.training.run_words import log_cohorts
 from medvision.training.second_look import train_second_look
 from medvision.training.tracked_run import keep_model, remove_work, tracked, work_folder
@@ -76,7 +77,7 @@ def help_to_train(config: DetectionConfig, *, resume: bool = False) -> None:
     torch.set_float32_matmul_precision("high")
     training, validation = take_over()
     folder = work_folder(config) / PROPOSALS
-    train_proposals(training, validation, config.proposals, folder, seed=config.seed, resume=resume)
+    train_proposals(training, validation, config, folder, resume=resume)
 
 
 def _train_stages(
@@ -91,9 +92,8 @@ def _train_stages(
     proposals = train_proposals(
         training,
         validation,
-        config.proposals,
+        config,
         work / PROPOSALS,
-        seed=config.seed,
         logger=run.lightning_logger(),
         resume=resume,
     )
@@ -103,6 +103,7 @@ def _train_stages(
     second_look = _train_second_look(config, learnt, held_out, run)
     result = validate(second_look, held_out, config.seed)
     result.write(config.output / EVALUATION)
+    log_candidate_figures(run, second_look, held_out)
     card = ModelCard(
         name=config.name,
         version=config_sha256(config)[:12],
@@ -137,7 +138,7 @@ def _train_second_look(
         logger=run.lightning_logger(),
         seed=config.seed,
     )
-    run.log_metrics(metrics)
+    run.log_metrics({f"second_look/{name}": value for name, value in metrics.items()})
     return network
 
 

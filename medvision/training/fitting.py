@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from torch import nn
 
@@ -17,7 +18,7 @@ from medvision.models.checkpoints import read_checkpoint, read_progress
 from medvision.models.directory import save_weights
 from medvision.models.precision import inference_dtype
 from medvision.training import ranks
-from medvision.training.patch_loader import Patches, PatchLoader
+from medvision.training.patch_loader import Patches, PatchLoader, Rounds
 from medvision.training.shared_batch_norm import SharedBatchNorm
 from medvision.training.step_progress import StepProgress
 
@@ -64,11 +65,14 @@ class StepPlan:
 
     Attributes:
         what: is trained, for the progress bar.
-        monitor: logged metric of the validation patches; the lowest is the best.
+        monitor: logged metric of the validation patients.
         steps: of the optimiser.
         batch_size: patches a step.
         validate_every: steps between two looks at the validation patches.
         patience: looks without a better one before the training stops early.
+        highest: whether the highest value of the metric is the best, not the lowest.
+        rounds: changes the training patches from time to time.
+        checks: log further metrics at each validation.
     """
 
     what: str
@@ -77,6 +81,14 @@ class StepPlan:
     batch_size: int
     validate_every: int
     patience: int
+    highest: bool = False
+    rounds: Rounds | None = None
+    checks: tuple[Callback, ...] = ()
+
+    @property
+    def mode(self) -> str:
+        """As Lightning says it."""
+        return "max" if self.highest else "min"
 
     @property
     def patches(self) -> int:
@@ -110,15 +122,16 @@ def fit_steps(
     """
     ranks.check_shareable(plan.batch_size, plan.what)
     checkpoint = folder / LAST if resume and (folder / LAST).is_file() else None
-    best = ModelCheckpoint(folder, BEST, monitor=plan.monitor, enable_version_counter=False)
+    best = ModelCheckpoint(folder, BEST, monitor=plan.monitor, mode=plan.mode, enable_version_counter=False)
     fit(
-        _step_trainer(plan, folder, best, logger),
+        _step_trainer(plan, folder, [*plan.checks, best], logger),
         module,
         PatchLoader(
             training,
             plan.batch_size,
             first=_learnt_steps(checkpoint),
             share=(ranks.number(), ranks.count()),
+            rounds=plan.rounds,
         ),
         PatchLoader(validation, plan.batch_size),
         checkpoint,
@@ -144,17 +157,19 @@ def _learnt_steps(checkpoint: Path | None) -> int:
     return int(read_progress(checkpoint)["global_step"]) if checkpoint else 0
 
 
-def _step_trainer(plan: StepPlan, folder: Path, best: ModelCheckpoint, logger: Logger | None) -> pl.Trainer:
-    # At every validation, after `best`, so that it also remembers which one was the best.
+def _step_trainer(
+    plan: StepPlan, folder: Path, first: Sequence[Callback], logger: Logger | None
+) -> pl.Trainer:
+    # At every validation, after the best checkpoint, so that it also remembers which one was the best.
     last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=False, enable_version_counter=False)
-    stop = EarlyStopping(plan.monitor, patience=plan.patience)
+    stop = EarlyStopping(plan.monitor, patience=plan.patience, mode=plan.mode)
     progress = StepProgress(f"train {plan.what}", plan.steps, plan.monitor)
     return pl.Trainer(
         max_epochs=1,
         val_check_interval=min(plan.validate_every, plan.steps),
         precision="bf16-mixed" if _half() else "32-true",
         default_root_dir=folder,
-        callbacks=[best, last, stop, *([progress] if ranks.number() == 0 else [])],
+        callbacks=[*first, last, stop, *([progress] if ranks.number() == 0 else [])],
         logger=logger or False,
         log_every_n_steps=min(10, plan.steps),
         enable_model_summary=False,

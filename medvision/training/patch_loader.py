@@ -28,6 +28,17 @@ class Patches(Protocol):
         """These patches, stacked along the first axis; called from several threads."""
 
 
+class Rounds(Protocol):
+    """What changes the patches every so many batches, by what was learnt from those before."""
+
+    @property
+    def every(self) -> int:
+        """Batches a round."""
+
+    def begin(self, batch: int) -> None:
+        """A round begins with this batch; after an interruption also one that had begun before."""
+
+
 class PatchLoader:
     """Goes through the patches in their order; the last batch may be smaller.
 
@@ -38,6 +49,7 @@ class PatchLoader:
         first: number of the first batch, where earlier ones were learnt from before an interruption.
         share: this process and how many there are: of each batch it gets every so manieth patch. No patch is
             in two shares, and together they are the batch.
+        rounds: told when all batches before a round have been learnt from; none of the round is made earlier.
     """
 
     def __init__(
@@ -48,9 +60,10 @@ class PatchLoader:
         *,
         first: int = 0,
         share: tuple[int, int] = (0, 1),
+        rounds: Rounds | None = None,
     ) -> None:
         self.patches, self.batch_size, self.threads, self.first = patches, batch_size, threads, first
-        self.share = share
+        self.share, self.rounds = share, rounds
 
     def __len__(self) -> int:
         """Number of batches, those before the first one too."""
@@ -58,9 +71,14 @@ class PatchLoader:
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         """Yield what `batch` of the patches makes, such as (B, 1, E, E, E) images."""
-        numbers = range(self.first, len(self))
-        for _, batch in prefetch(self._make, numbers, threads=self.threads, ahead=AHEAD):
-            yield batch.result()
+        first, every = self.first, self.rounds.every if self.rounds else len(self)
+        while first < len(self):
+            last = min((first // every + 1) * every, len(self))
+            if self.rounds:
+                self.rounds.begin(first // every * every)
+            for _, batch in prefetch(self._make, range(first, last), threads=self.threads, ahead=AHEAD):
+                yield batch.result()
+            first = last
 
     def _make(self, number: int) -> dict[str, Tensor]:
         return self.patches.batch(self.indices(number))

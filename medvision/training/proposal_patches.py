@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medvision.config.augmentation import AugmentationConfig
 from medvision.config.detection import ProposalConfig
 from medvision.preprocessing.resample import normalise
-from medvision.training.augmentation import Augmentation
+from medvision.training.augmentation import PatchChange, change_hu, draw_change, mirror, resample
 from medvision.training.nodule_insertion import insert_nodules
 from medvision.training.patch_places import PatchPlaces
-from medvision.training.proposal_targets import Image, Marks, draw_target
+from medvision.training.proposal_targets import Marks, draw_target
 from medvision.training.volumes import TrainingVolume
 from medvision.training.voxels import cut_cube
 
@@ -27,7 +28,8 @@ class PatchDataset:
         config: patch size, shares.
         length: number of patches.
         seed: of everything that is drawn.
-        augment: off for validation patches.
+        augmentation: how patches are changed at random; None: validation patches, to which nothing is done.
+        hard_fraction: share of the patches around false marks, as soon as `places` knows some.
     """
 
     def __init__(
@@ -37,12 +39,13 @@ class PatchDataset:
         *,
         length: int,
         seed: int,
-        augment: bool,
+        augmentation: AugmentationConfig | None,
+        hard_fraction: float = 0.0,
     ) -> None:
         self.config = config
         self.length, self.seed = length, seed
-        self.augmentation = Augmentation() if augment else None
-        self.places = PatchPlaces(volumes, (config.patch_vox,) * 3, config.nodule_fraction)
+        self.augmentation = augmentation
+        self.places = PatchPlaces(volumes, (config.patch_vox,) * 3, config.nodule_fraction, hard_fraction)
 
     def __len__(self) -> int:
         return self.length
@@ -50,30 +53,36 @@ class PatchDataset:
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Image (1, E, E, E) and target (3, E/2, E/2, E/2), for a patch of edge E; see `draw_target`."""
         random = np.random.default_rng((self.seed, index))
-        edge, voxel_mm = self.config.patch_vox, self.config.voxel_mm
         volume, corner = self.places.draw(random)
-        hu = _cut(volume.box.grid.hu, corner, edge)
-        nodules = Marks(volume.centers_vox, volume.radii_mm).inside(corner, edge)
-        ignored = Marks(volume.ignored_vox, volume.ignored_mm).inside(corner, edge)
-        if self.augmentation:
-            there = nodules.and_also(ignored)
-            mean_count = self.config.inserted_nodules
-            nodules = nodules.and_also(insert_nodules(hu, there, mean_count, voxel_mm, random))
-        target = draw_target(nodules, edge, voxel_mm, ignored)
-        item = {"image": torch.from_numpy(hu)[None], "target": torch.from_numpy(target)}
-        if self.augmentation:
-            item = self.augmentation(item, random)
-        return {"image": normalise(item["image"]), "target": item["target"]}
+        change = draw_change(self.augmentation, random) if self.augmentation else PatchChange()
+        hu, nodules, ignored = self._cut(volume, corner, change, random)
+        target = torch.from_numpy(draw_target(nodules, self.config.patch_vox, self.config.voxel_mm, ignored))
+        hu = change_hu(mirror(hu[None], change)[0], change, self.config.voxel_mm, random)
+        return {"image": normalise(hu)[None], "target": mirror(target, change)}
 
     def batch(self, indices: range) -> dict[str, Tensor]:
         """(B, 1, E, E, E) images and (B, 3, E/2, E/2, E/2) targets."""
         items = [self[index] for index in indices]
         return {key: torch.stack([item[key] for item in items]) for key in ("image", "target")}
 
-
-def _cut(hu: Tensor, corner: NDArray[np.int64], edge: int) -> Image:
-    """A cube, with air where it leaves the box."""
-    patch = np.empty((edge,) * 3, dtype=np.float32)
-    z, y, x = corner.tolist()
-    cut_cube(hu, (z, y, x), torch.from_numpy(patch))
-    return patch
+    def _cut(
+        self,
+        volume: TrainingVolume,
+        corner: NDArray[np.int64],
+        change: PatchChange,
+        random: np.random.Generator,
+    ) -> tuple[Tensor, Marks, Marks]:
+        """A cube of HU with air where it leaves the box; its nodules, inserted ones too; what is ignored."""
+        edge, margin = self.config.patch_vox, change.margin_vox(self.config.patch_vox)
+        wide, first = edge + 2 * margin, corner - margin
+        hu = np.empty((wide,) * 3, dtype=np.float32)
+        z, y, x = first.tolist()
+        cut_cube(volume.box.grid.hu, (z, y, x), torch.from_numpy(hu))
+        nodules = Marks(volume.centers_vox, volume.radii_mm).inside(first, wide)
+        ignored = Marks(volume.ignored_vox, volume.ignored_mm).inside(first, wide)
+        if self.augmentation:
+            mean_count = self.config.inserted_nodules * (wide / edge) ** 3
+            there = nodules.and_also(ignored)
+            nodules = nodules.and_also(insert_nodules(hu, there, mean_count, self.config.voxel_mm, random))
+        changed, (nodules, ignored) = resample(torch.from_numpy(hu), [nodules, ignored], change, edge)
+        return changed, nodules, ignored

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -10,10 +12,12 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
-from medvision.config.detection import ProposalConfig
+from medvision.config.detection import DetectionConfig, ProposalConfig
 from medvision.models.heatmap import HeatMapNet
 from medvision.training import ranks
 from medvision.training.fitting import StepPlan, fit_steps, load_finished, save_finished
+from medvision.training.froc_check import FrocCheck
+from medvision.training.hard_negatives import HardNegativeMiner, ask
 from medvision.training.proposal_patches import PatchDataset
 from medvision.training.proposal_targets import HEAT, IGNORED, LOG_RADIUS
 from medvision.training.schedule import one_cycle
@@ -22,7 +26,7 @@ from medvision.training.volumes import TrainingVolume
 RADIUS_WEIGHT = 0.1
 """Weight of the radius loss beside the heat-map loss, as in CenterNet."""
 
-MONITOR = "proposals/validation_loss"
+MONITOR, CPM = "proposals/validation_loss", "proposals/validation_cpm"
 VALIDATION_PATCHES = 48
 EPSILON = 1e-4
 
@@ -85,35 +89,57 @@ class ProposalModule(pl.LightningModule):
 def train_proposals(
     training: Sequence[TrainingVolume],
     validation: Sequence[TrainingVolume],
-    config: ProposalConfig,
+    config: DetectionConfig,
     folder: Path,
     *,
-    seed: int,
     logger: Logger | None = None,
     resume: bool = False,
 ) -> HeatMapNet:
-    """Train stage one and return the network of the best validation loss.
+    """Train stage one and return the network of the best validation.
 
     Args:
         training: patients to learn from.
         validation: patients that choose the checkpoint.
-        config: network and schedule.
+        config: network, patches and schedule.
         folder: for checkpoints.
-        seed: of weights and patches.
         logger: where Lightning logs; nowhere when None.
         resume: go on after an interruption.
     """
-    pl.seed_everything(seed, verbose=False)
-    module = ProposalModule(config)
-    if not (resume and load_finished(module.network, folder)):
-        patches = PatchDataset(training, config, length=_plan(config).patches, seed=seed, augment=True)
-        held_out = PatchDataset(validation, config, length=VALIDATION_PATCHES, seed=seed, augment=False)
-        fit_steps(module, patches, held_out, _plan(config), folder, logger=logger, resume=resume)
-        save_finished(module.network, folder)
+    pl.seed_everything(config.seed, verbose=False)
+    module = ProposalModule(config.proposals)
+    if resume and load_finished(module.network, folder):
+        return module.network.eval()
+    plan, hard, find = _plan(config), config.hard_negatives, partial(ask, module.network, config.candidates)
+    by_froc = plan.monitor == CPM
+    patches = PatchDataset(
+        training,
+        config.proposals,
+        length=plan.patches,
+        seed=config.seed,
+        augmentation=config.augmentation,
+        hard_fraction=hard.fraction,
+    )
+    held_out = PatchDataset(
+        validation, config.proposals, length=VALIDATION_PATCHES, seed=config.seed, augmentation=None
+    )
+    plan = replace(
+        plan,
+        rounds=HardNegativeMiner(find, patches.places, hard, folder, reuse=resume) if hard.fraction else None,
+        checks=(FrocCheck(find, validation, CPM),) if by_froc else (),
+    )
+    fit_steps(module, patches, held_out, plan, folder, logger=logger, resume=resume)
+    save_finished(module.network, folder)
     return module.network.eval()
 
 
-def _plan(config: ProposalConfig) -> StepPlan:
+def _plan(config: DetectionConfig) -> StepPlan:
+    stage, by_froc = config.proposals, config.choose_by == "froc"
     return StepPlan(
-        "proposals", MONITOR, config.steps, config.batch_size, config.validate_every, config.patience
+        "proposals",
+        CPM if by_froc else MONITOR,
+        stage.steps,
+        stage.batch_size,
+        stage.validate_every,
+        stage.patience,
+        highest=by_froc,
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from medvision.config.augmentation import AugmentationConfig
 from medvision.config.detection import ProposalConfig
 from medvision.datasets.cohort import open_cohort
 from medvision.dicom.store import ingest
@@ -124,7 +125,7 @@ def test_an_epoch_of_the_detectors_training_lists_and_opens_nothing(tmp_path):
     assert any(event.startswith("open") for event in heard)
     config = ProposalConfig(patch_vox=64, voxel_mm=2.5)
     patches = [
-        PatchDataset(volumes, config, length=6, seed=0, augment=True)
+        PatchDataset(volumes, config, length=6, seed=0, augmentation=AugmentationConfig())
         for volumes in (mapped, prepare(cohort, 2.5, workers=1))
     ]
     with listening() as heard:

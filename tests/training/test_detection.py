@@ -41,7 +41,7 @@ def write_store(folder: Path, patients: int, *, with_nodules: bool = True) -> Pa
             series_uid=uid,
             study_uid=f"{uid}.9",
             scene=partial(hu_at, lungs=lungs_of(number), nodules=nodules),
-            extra={"PatientID": f"P{number}"},
+            extra={"PatientID": f"PATIENT{number}"},
         )
         write_series(folder / "dicom" / uid, slices)
         rows += [(uid, *center, 2 * radius) for center, radius in nodules]
@@ -114,7 +114,7 @@ def test_the_model_directory_is_complete(trained):
 
 def test_no_patient_is_named_in_the_card(trained):
     text = "".join((trained[1].model / name).read_text() for name in ("model.yaml", "split.json"))
-    assert not any(f"P{number}" in text for number in range(4))
+    assert not any(f"PATIENT{number}" in text for number in range(4))
     assert "1.2.3." not in text
 
 

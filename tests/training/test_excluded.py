@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from medvision.config.augmentation import AugmentationConfig
 from medvision.config.base import load_config
 from medvision.config.detection import DataConfig, DetectionConfig
 from medvision.errors import ConfigError, DataError
@@ -71,7 +72,7 @@ def test_a_nodule_inside_an_excluded_finding_is_still_learnt(volume):
 
 def test_patches_carry_what_is_ignored_and_nothing_is_painted_on_it(volume):
     config = CONFIG.model_copy(update={"inserted_nodules": 5.0, "nodule_fraction": 0.0})
-    patches = PatchDataset([volume], config, length=12, seed=2, augment=True)
+    patches = PatchDataset([volume], config, length=12, seed=2, augmentation=AugmentationConfig())
     seen = 0
     for number in range(12):
         heat, _, ignored = patches[number]["target"]

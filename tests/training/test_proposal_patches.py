@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from medvision.config.augmentation import AugmentationConfig
 from medvision.config.detection import ProposalConfig
 from medvision.datasets.labelled import LabelledSeries
 from medvision.findings import Annotation
@@ -54,7 +55,11 @@ def test_random_voxels_lie_in_the_lungs(volume):
 def test_the_target_lies_on_the_nodule_after_every_augmentation(volume, index):
     """Without noise from inserted nodules the only bright ball in the lung is the annotated one."""
     patches = PatchDataset(
-        [volume], CONFIG.model_copy(update={"nodule_fraction": 1.0}), length=12, seed=3, augment=True
+        [volume],
+        CONFIG.model_copy(update={"nodule_fraction": 1.0}),
+        length=12,
+        seed=3,
+        augmentation=AugmentationConfig(),
     )
     item = patches[index]
     peak = (item["target"][0] == 1).nonzero()
@@ -65,8 +70,11 @@ def test_the_target_lies_on_the_nodule_after_every_augmentation(volume, index):
 
 def test_the_same_seed_gives_the_same_patch(volume):
     config = CONFIG.model_copy(update={"inserted_nodules": 2.0})
-    first, again = (PatchDataset([volume], config, length=4, seed=7, augment=True)[2] for _ in range(2))
-    other = PatchDataset([volume], config, length=4, seed=8, augment=True)[2]
+    first, again = (
+        PatchDataset([volume], config, length=4, seed=7, augmentation=AugmentationConfig())[2]
+        for _ in range(2)
+    )
+    other = PatchDataset([volume], config, length=4, seed=8, augmentation=AugmentationConfig())[2]
     assert torch.equal(first["image"], again["image"])
     assert torch.equal(first["target"], again["target"])
     assert not torch.equal(first["image"], other["image"])
@@ -76,7 +84,14 @@ def test_inserted_nodules_are_in_the_target():
     plain = prepare_one(labelled([]), labelled([]).load(), CONFIG.voxel_mm)
     config = CONFIG.model_copy(update={"inserted_nodules": 3.0})
     peaks = [
-        int((PatchDataset([plain], config, length=20, seed=0, augment=True)[i]["target"][0] == 1).sum())
+        int(
+            (
+                PatchDataset([plain], config, length=20, seed=0, augmentation=AugmentationConfig())[i][
+                    "target"
+                ][0]
+                == 1
+            ).sum()
+        )
         for i in range(20)
     ]
     assert sum(peaks) >= 20
