@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 DEVELOPING := $(VENV)/.developing
 TEST_PROCESSES ?= 2 # each of up to 3 GB
 
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test lint bench soak wheel sbom licences hashes clean
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -38,6 +38,25 @@ lint: $(DEVELOPING) ## ruff, mypy strict, import layers
 
 bench: $(DEVELOPING) ## speed and accuracy beside peers, as tables
 	$(BIN)/python -m benchmarks
+
+soak: $(DEVELOPING) ## what takes too long for every change: 20,000 damaged files
+	MEDVISION_FUZZ=$${MEDVISION_FUZZ:-20000} $(BIN)/python -m benchmarks.mutations
+
+wheel: $(INSTALLED) ## build the wheel twice, and compare the bytes
+	@rm -rf build/wheel
+	@for copy in 1 2; do $(PIP) wheel . --no-deps --wheel-dir build/wheel/$$copy || exit 1; done
+	@cmp build/wheel/1/*.whl build/wheel/2/*.whl && cd build/wheel/1 && sha256sum *.whl
+
+sbom: $(INSTALLED) ## bill of materials (CycloneDX) of what is installed
+	@$(BIN)/python .ci/supply_chain.py sbom
+
+licences: $(DEVELOPING) ## write docs/licences.md
+	@$(BIN)/python .ci/supply_chain.py licences
+
+hashes: $(INSTALLED) ## write constraints-hashes.txt; resolves everything anew
+	@mkdir -p build
+	@$(PIP) install --dry-run --ignore-installed --report build/report.json -c constraints.txt '.[all]'
+	@$(BIN)/python .ci/supply_chain.py hashes build/report.json
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
