@@ -11,6 +11,7 @@ from flows.cases import CaseTasks
 from flows.parameters import InferSettings
 from flows.shown import read_rows, show_summary, show_worklist, showing_progress
 from medvision.inference.runner_names import LOCAL
+from medvision.remote.places import Place
 
 if TYPE_CHECKING:
     from medvision.inference.runners import Runner
@@ -29,7 +30,7 @@ class CohortResult:
 
     exit_code: int
     counts: dict[str, int]
-    worklist: Path
+    worklist: Place
     new: tuple[str, ...] | None
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from prefect import State
@@ -11,6 +10,7 @@ from prefect.states import Completed, Failed
 
 from flows.parameters import WhenSomeFail
 from medvision.errors import DataError, NothingToDoError
+from medvision.remote.places import Place
 
 WITH_FAILURES = "WithFailures"
 SOME_FAILED = "SomeFailed"
@@ -23,7 +23,7 @@ EXIT_ALL_WELL, EXIT_NOTHING = 0, 4
 
 
 def conclude(
-    record: Mapping[str, Any], failed: int, where: Path, when_some_fail: WhenSomeFail = "fail"
+    record: Mapping[str, Any], failed: int, where: Place, when_some_fail: WhenSomeFail = "fail"
 ) -> State[Any]:
     """The state that a cohort's result deserves.
 

@@ -9,9 +9,11 @@ import click
 
 from medvision.cli import options
 from medvision.cli.console import show
+from medvision.cli.places import PlaceType
 from medvision.errors import UsageError
 
 if TYPE_CHECKING:
+    from medvision.remote.places import Place
     from medvision.reporting.languages import LanguageCode
 
 
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     epilog=options.example("medvision infer /data/patient-1 -o out --model demo/model"),
 )
 @options.sources
-@click.option("-o", "--out", type=options.FOLDER, required=True, metavar="OUT", help="Folder to write.")
+@click.option(
+    "-o", "--out", type=PlaceType(options.FOLDER), required=True, metavar="OUT", help="Folder to write."
+)
 @click.option(
     "--model",
     required=True,
@@ -83,8 +87,8 @@ if TYPE_CHECKING:
 )
 @options.common
 def infer(  # noqa: PLR0913  one argument an option
-    sources: tuple[Path, ...],
-    out: Path,
+    sources: tuple[Place, ...],
+    out: Place,
     model: str,
     formats: tuple[str, ...],
     device: str,
@@ -117,7 +121,8 @@ def infer(  # noqa: PLR0913  one argument an option
     from medvision.tracking import resolve_model
 
     directory = resolve_model(model)
-    make_folder(out)
+    if isinstance(out, Path):
+        make_folder(out)
 
     from medvision.inference.cohort import infer as infer_sources
 

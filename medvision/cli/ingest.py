@@ -15,6 +15,7 @@ from medvision.cli.console import show
 
 if TYPE_CHECKING:
     from medvision.dicom.store import IngestResult
+    from medvision.remote.places import Place
 
 
 @click.command(
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 @click.option("--dicom-copies", is_flag=True, help="Write the de-identified images, too: STORE/dicom.")
 @options.common
 def ingest(  # noqa: PLR0913  one argument an option
-    sources: tuple[Path, ...],
+    sources: tuple[Place, ...],
     store: Path,
     workers: int | None,
     min_slices: int,

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from medvision.cli.console import set_verbosity
+from medvision.cli.places import PlaceType
 
 Command = Callable[..., Any]
 _VERBOSITY = "medvision.verbosity"
@@ -18,7 +19,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 EXISTING_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 EXISTING = click.Path(path_type=Path, exists=True)
 
-sources = click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=EXISTING)
+sources = click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=PlaceType(EXISTING))
 workers = click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Cores to use.  [default: all]"
 )

@@ -7,7 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from medvision.dicom.entries import SeriesEntry
 from medvision.dicom.grid import Grid
@@ -20,6 +20,7 @@ from medvision.dicom.sources import SourceFile, gather
 from medvision.dicom.stacks import Stack, lay_grid, split_series
 from medvision.errors import GeometryError, NothingToDoError
 from medvision.progress import track
+from medvision.remote.places import Place
 from medvision.volumes import QualityCheck
 
 MIN_SLICES = 20
@@ -35,7 +36,7 @@ class Catalogue:
 
 
 def catalogue(
-    sources: Sequence[Path],
+    sources: Sequence[Place],
     *,
     min_slices: int = MIN_SLICES,
     index: HeaderIndex | None = None,
@@ -44,7 +45,7 @@ def catalogue(
     """Read the headers of everything under the sources and sort it into series and problems.
 
     Args:
-        sources: files, folders, `.zip` and `.tar*` archives, mixed and dirty.
+        sources: files, folders, `.zip` and `.tar*` archives, mixed and dirty; here or behind an address.
         min_slices: stacks with fewer are rejected.
         index: what earlier runs read; None reads every file.
         expect: told the number of files before the first one is read.
@@ -73,7 +74,7 @@ def catalogue(
 
 
 def _nothing(
-    sources: Sequence[Path],
+    sources: Sequence[Place],
     files: Sequence[SourceFile],
     headers: Sequence[Header],
     problems: Sequence[Problem],

@@ -19,12 +19,14 @@ from medvision.dicom.headers import NO_RESCALE, Header
 from medvision.dicom.pixels import AIR_HU, open_frames, to_hu
 from medvision.dicom.problems import PixelError, Problem
 from medvision.dicom.uneven import interpolate_slices
-from medvision.files import file_sha256
 from medvision.geometry import Affine
 from medvision.volumes import QualityCheck, Scan, SliceReference
 
 MAX_THREADS = 4
 """Reading, hashing and rescaling leave Python's lock; more threads than this gain nothing."""
+
+REMOTE_THREADS = 16
+"""Of these, most wait for an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def read_voxels(headers: Sequence[Header], grid: Grid, threads: int | None = Non
     for header, slot in zip(headers, grid.slots, strict=True):
         tasks[header.file.path].append((header, slot))
 
-    with ThreadPoolExecutor(threads or min(MAX_THREADS, (os.cpu_count() or 1) * 2)) as pool:
+    with ThreadPoolExecutor(threads or _threads(headers)) as pool:
         if len(tasks) == 1:  # many frames in one file share the threads
             results = [_read_file(task, hu, grid, pool.map) for task in tasks.values()]
         else:
@@ -115,6 +117,13 @@ def read_voxels(headers: Sequence[Header], grid: Grid, threads: int | None = Non
         file_sha256={path: result.sha256 for path, result in zip(tasks, results, strict=True)},
         problems=tuple(result.problem for result in results if result.problem),
     )
+
+
+def _threads(headers: Sequence[Header]) -> int:
+    """As many as pay: a file that comes from far away is mostly waited for."""
+    if any(header.file.remote for header in headers):
+        return REMOTE_THREADS
+    return min(MAX_THREADS, (os.cpu_count() or 1) * 2)
 
 
 def _read_uneven(
@@ -134,7 +143,7 @@ def hash_files(headers: Iterable[Header]) -> dict[Path, str]:
     hashes: dict[Path, str] = {}
     for file in {header.file.path: header.file for header in headers}.values():
         try:
-            hashes[file.path] = file.sha256 or file_sha256(file.path)
+            hashes[file.path] = file.sha256 or file.hash_bytes()
         except OSError:
             hashes[file.path] = ""
     return hashes
@@ -159,7 +168,7 @@ def _read_file(task: list[tuple[Header, int]], hu: NDArray[np.int16], grid: Grid
     """Read one file and decode all its slices of the stack; `each` is `map`, or one that uses threads."""
     file = task[0][0].file
     try:
-        data = file.path.read_bytes()
+        data = file.read_bytes()
     except OSError as error:
         problem = Problem(file.shown, "unreadable", error.strerror or type(error).__name__)
         return _FileResult("", problem=problem)

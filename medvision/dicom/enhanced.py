@@ -34,7 +34,8 @@ def split_frames(header: Header) -> list[Header] | Problem:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # values that break a VR's rules are judged here
         try:
-            dataset = pydicom.dcmread(header.file.path, stop_before_pixels=True, force=True)
+            with header.file.open() as stream:
+                dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
             return list(_frames(header, dataset))
         except Exception as error:  # noqa: BLE001  pydicom raises anything on damaged sequences
             detail = " ".join(str(error).split())[:200] or type(error).__name__

@@ -17,10 +17,9 @@ from medvision.dicom.problems import Problem, Reason
 from medvision.dicom.sources import SourceFile
 from medvision.dicom.values import WANTED, Numbers, Texts
 
-HEAD_BYTES = 32 * 1024
-"""What is read first; longer headers make a second read necessary."""
-MAX_HEADER_BYTES = 2**28
-"""A header longer than this is no header (an Enhanced CT of 2,000 frames needs some 10 MiB)."""
+STEPS_BYTES = (2**15, 2**20, 2**24, 2**28)
+"""What is read first, and then, while the header goes on; one longer than all is no header (an Enhanced CT of
+2,000 frames needs some 10 MiB)."""
 MAX_MATRIX = 8192
 """Largest Rows or Columns that is believed."""
 MAX_EXPANSION, EXPANSION_ALLOWANCE_BYTES = 1000, 2**24
@@ -157,18 +156,21 @@ def read_header(file: SourceFile) -> Header | Problem | None:
 
 
 def _read(file: SourceFile) -> Elements:
-    with file.path.open("rb", buffering=0) as stream:
-        head = stream.read(HEAD_BYTES)
-        whole = len(head) < HEAD_BYTES
-        try:
-            elements = read_elements(head, WANTED)
-        except EndOfDataError:
-            if whole:
-                raise
-        else:
-            if whole or elements.pixel_offset is not None:
-                return elements
-        return read_elements(head + stream.read(MAX_HEADER_BYTES), WANTED)
+    with file.open() as stream:
+        head = b""
+        for n_bytes in STEPS_BYTES:
+            part = stream.read(n_bytes)
+            head += part
+            last = len(part) < n_bytes or n_bytes == STEPS_BYTES[-1]
+            try:
+                elements = read_elements(head, WANTED)
+            except EndOfDataError:
+                if last:
+                    raise
+            else:
+                if last or elements.pixel_offset is not None:
+                    return elements
+    raise EndOfDataError("ends before its first byte")
 
 
 def _interpret(file: SourceFile, elements: Elements) -> Header | Problem | None:

@@ -24,7 +24,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self, TypeVar
@@ -235,6 +235,4 @@ def _version() -> int:
 
 
 def _with_hash(file: SourceFile, sha256: str | None) -> SourceFile:
-    return (
-        SourceFile(file.path, file.shown, file.size, file.stamp, sha256, file.workspace) if sha256 else file
-    )
+    return replace(file, sha256=sha256) if sha256 else file

@@ -15,6 +15,8 @@ BATCH = 256
 """Files that are looked up, read and noted together."""
 THREADS = 8
 """Reads that wait for a slow disk at the same time."""
+REMOTE_THREADS = 16
+"""The same where files come from far away."""
 SLOW_DISK = 0.5
 """Where the processor works for less than this part of the time, it waits for the disk."""
 
@@ -25,7 +27,7 @@ def read_all(files: Sequence[SourceFile], index: HeaderIndex) -> Iterator[Readin
     Threads pay where the disk is slow, and cost where it is not, because parsing holds Python's lock: each
     batch is read as the one before it suggests.
     """
-    reader = _Reader()
+    reader = _Reader(REMOTE_THREADS if any(file.remote for file in files) else 1)
     for start in range(0, len(files), BATCH):
         batch = files[start : start + BATCH]
         known = index.find(batch)
@@ -49,14 +51,14 @@ def read_images(file: SourceFile) -> Reading:
 
 
 class _Reader:
-    def __init__(self) -> None:
-        self._threads = 1
+    def __init__(self, threads: int) -> None:
+        self._threads = self._least = threads
 
     def read(self, files: Sequence[SourceFile]) -> list[Reading]:
         wall, busy = time.perf_counter(), time.process_time()
         readings = list(self._map(files))
         wall, busy = time.perf_counter() - wall, time.process_time() - busy
-        self._threads = THREADS if busy < SLOW_DISK * wall else 1
+        self._threads = max(self._least, THREADS if busy < SLOW_DISK * wall else 1)
         return readings
 
     def _map(self, files: Sequence[SourceFile]) -> Iterable[Reading]:

@@ -87,6 +87,15 @@ def read_known(store: Path, name: str) -> Known | None:
         return None
 
 
+def read_input_sha256(store: Path, name: str) -> str:
+    """Hash of the input of a volume; empty where its sidecar does not tell.
+
+    Raises:
+        DicomError: there is no sidecar, or it is damaged.
+    """
+    return str(_read_sidecar(paths_of(store, name)[1]).get("input_sha256", ""))
+
+
 def read_patient_id(store: Path, name: str) -> str:
     """Patient ID (0010,0020) of a volume; empty where absent.
 

@@ -18,6 +18,7 @@ from pydicom.tag import BaseTag
 from pydicom.valuerep import validate_value
 
 from medvision.dicom.deidentify.quiet import quiet_pydicom
+from medvision.dicom.sources import SourceFile
 from medvision.errors import DicomError
 
 _PER_FRAME_GROUP = 0x5200
@@ -41,19 +42,23 @@ _SEXES = ("M", "F", "O")
 _LATIN_1, _UTF_8 = "ISO_IR 100", "ISO_IR 192"
 
 
-def read_source_header(path: Path) -> Dataset:
+def read_source_header(image: Path | SourceFile) -> Dataset:
     """Read an image as far as its frames and pixels, and make it fit to be copied from.
 
     Raises:
         DicomError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with image.open() if isinstance(image, SourceFile) else image.open("rb") as file:
             read = read_partial(file, stop_when=_describes_frames, force=True)
     except Exception as error:  # pydicom raises what it likes over damaged files
         words = " ".join(str(error).split()) or type(error).__name__
-        raise DicomError(f"header of {path} cannot be read: {words}") from error
+        raise DicomError(f"header of {_shown(image)} cannot be read: {words}") from error
     return tidy(read)
+
+
+def _shown(image: Path | SourceFile) -> str:
+    return image.shown if isinstance(image, SourceFile) else str(image)
 
 
 def _describes_frames(tag: BaseTag, _vr: str | None, _length: int) -> bool:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from medvision.dicom.archives import Workspace, is_archive, unpack
 from medvision.dicom.media import absences, absent_members, is_dicomdir, locate, read_listing
 from medvision.dicom.problems import Problem, Reason
+from medvision.errors import NetworkError
+from medvision.files import file_sha256
+from medvision.remote.places import Place, RemoteFile, RemoteFolder
 
 
 class Stamp(NamedTuple):
@@ -35,12 +39,13 @@ class SourceFile:
     """One file to look at.
 
     Attributes:
-        path: where its bytes lie.
+        path: where its bytes lie; only a name where they are remote.
         shown: what the user is told; for an archive's member, the archive and the name inside.
         size: bytes.
         stamp: by what an index knows it again.
         sha256: of its content, where an index knows it.
         workspace: keeps an unpacked file alive as long as anything refers to it; not sent to workers.
+        remote: where its bytes lie, if not on this machine.
     """
 
     path: Path
@@ -49,12 +54,39 @@ class SourceFile:
     stamp: Stamp | None = field(default=None, compare=False, repr=False)
     sha256: str | None = field(default=None, compare=False, repr=False)
     workspace: Workspace | None = field(default=None, compare=False, repr=False)
+    remote: RemoteFile | None = field(default=None, compare=False, repr=False)
 
-    def __reduce__(self) -> tuple[type[SourceFile], tuple[Path, str, int, None, str | None]]:
-        return SourceFile, (self.path, self.shown, self.size, None, self.sha256)
+    def __reduce__(self) -> tuple[type[SourceFile], tuple[object, ...]]:
+        return SourceFile, (self.path, self.shown, self.size, None, self.sha256, None, self.remote)
+
+    def open(self) -> BinaryIO:
+        """A stream of its bytes; of a remote file, only those that are read travel.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return self.remote.open() if self.remote else self.path.open("rb", buffering=0)
+
+    def read_bytes(self) -> bytes:
+        """All its bytes.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return self.remote.read_bytes() if self.remote else self.path.read_bytes()
+
+    def hash_bytes(self) -> str:
+        """SHA-256 of its bytes.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if self.remote:
+            return hashlib.sha256(self.remote.read_bytes()).hexdigest()
+        return file_sha256(self.path)
 
 
-def gather(sources: Sequence[Path]) -> tuple[list[SourceFile], list[Problem]]:
+def gather(sources: Sequence[Place]) -> tuple[list[SourceFile], list[Problem]]:
     """List every regular file, each once, whatever links and overlapping sources lead to it.
 
     A DICOMDIR among the sources stands for the files that it lists. What a DICOMDIR lists and is not there is
@@ -62,11 +94,15 @@ def gather(sources: Sequence[Path]) -> tuple[list[SourceFile], list[Problem]]:
     """
     found = _Found([], [])
     seen: set[tuple[int, int]] = set()
-    for item in _walk(sources, seen):
+    for folder in sources:
+        if isinstance(folder, RemoteFolder):
+            found.add_remote(folder)
+    local = [source for source in sources if isinstance(source, Path)]
+    for item in _walk(local, seen):
         found.add(item)
         if isinstance(item, SourceFile) and is_dicomdir(item.shown):
             listed = _note_listing(item, found)
-            if item.path in sources:
+            if item.path in local:
                 for each in _walk(listed, seen):
                     found.add(each)
     return found.files, found.problems
@@ -87,6 +123,31 @@ class _Found:
         else:
             self.files.append(item)
 
+    def add_remote(self, folder: RemoteFolder) -> None:
+        """Every file behind an address; archives come here to be unpacked."""
+        try:
+            files = folder.files()
+        except OSError as error:
+            raise NetworkError(f"{folder} cannot be listed: {error.strerror}") from error
+        if not files:
+            self.problems.append(Problem(printable(folder.url), "not_found", "nothing lies there"))
+        for file in files:
+            if is_archive(file.url):
+                self._fetch_archive(file)
+            else:
+                self.files.append(_remote_source(file))
+
+    def _fetch_archive(self, file: RemoteFile) -> None:
+        self.workspace = self.workspace or Workspace()
+        place = self.workspace.new_path()
+        try:
+            file.fetch(place)
+        except OSError as error:
+            self.problems.append(Problem(printable(file.url), "unreadable", str(error.strerror)))
+            return
+        self._unpack(replace(_remote_source(file), path=place), self.workspace)
+        place.unlink()
+
     def _unpack(self, archive: SourceFile, workspace: Workspace) -> None:
         unpacked, bad = unpack(archive.path, archive.shown, workspace)
         self.problems += bad
@@ -106,6 +167,12 @@ class _Found:
                 listing = read_listing(member.path, member.shown)
                 absent = absent_members(member.shown, listing.file_ids, [each.shown for each in members])
                 self.problems += [*listing.problems, *absences(member.shown, absent)]
+
+
+def _remote_source(file: RemoteFile) -> SourceFile:
+    """Known again by its address, its size and what its store says of changes; else not at all."""
+    stamp = Stamp(file.url.encode(), file.size, 0, file.state_number) if file.state else None
+    return SourceFile(Path(file.url), printable(file.url), file.size, stamp, remote=file)
 
 
 def _note_listing(file: SourceFile, found: _Found) -> list[Path]:

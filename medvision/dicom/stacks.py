@@ -159,7 +159,7 @@ def _distinct(place: list[Header]) -> tuple[list[Header], list[Problem]]:
 def _contents(header: Header) -> tuple[str, str] | Problem:
     """Hashes of one image (its HU and acquisition) and of its file; asked for only where positions repeat."""
     try:
-        data = header.file.path.read_bytes()
+        data = header.file.read_bytes()
         hu = np.empty((header.rows, header.columns), np.int16)
         to_hu(stored_values(header, data), header.rescale or NO_RESCALE, hu)
     except OSError as error:

@@ -46,6 +46,7 @@ from medvision.exclusive import alone_in
 from medvision.files import make_folder
 from medvision.geometry import Affine, spacing_mm
 from medvision.progress import track
+from medvision.remote.places import Place
 from medvision.volumes import QualityCheck
 
 log = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ class _Outcome:
 
 
 def ingest(
-    sources: Sequence[Path],
+    sources: Sequence[Place],
     store: Path,
     *,
     workers: int = 1,
@@ -108,7 +109,7 @@ def ingest(
     """Turn everything under the sources into a STORE.
 
     Args:
-        sources: files, folders, archives.
+        sources: files, folders, archives; here or behind an address.
         store: folder to write; made where it is not there.
         workers: cores to use: a process each where there are several series, else threads.
         min_slices: stacks with fewer are rejected.

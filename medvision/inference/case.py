@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pydicom.dataset import Dataset
 
 from medvision.dicom.source_header import read_source_header
+from medvision.dicom.sources import SourceFile
 from medvision.errors import ContractError
 from medvision.files import write_text
 from medvision.findings import Candidate, Measurement
@@ -171,7 +172,7 @@ def process_case(
     folder: Path,
     predictor: Detector,
     settings: CaseSettings,
-    image: Path | None = None,
+    image: SourceFile | None = None,
     earlier: Earlier | None = None,
 ) -> tuple[Report, Stages]:
     """Find, measure, write. `report.json` comes last, so a folder that has it is complete.
@@ -213,7 +214,7 @@ def process_case(
     return report, examined.seconds | clock.seconds
 
 
-def _source_header(image: Path | None, settings: CaseSettings) -> Dataset | None:
+def _source_header(image: SourceFile | None, settings: CaseSettings) -> Dataset | None:
     return read_source_header(image) if image and set(settings.formats) & set(DICOM_FORMATS) else None
 
 

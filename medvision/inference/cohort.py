@@ -12,7 +12,7 @@ from medvision.dicom.catalogue import catalogue
 from medvision.dicom.entries import SeriesEntry
 from medvision.dicom.index import HeaderIndex, cached_index
 from medvision.dicom.problems import Problem
-from medvision.dicom.stored import is_store, open_store
+from medvision.dicom.remote_store import open_any_store
 from medvision.dicom.tables import (
     ScanSource,
     SeriesRow,
@@ -20,13 +20,14 @@ from medvision.dicom.tables import (
     write_series_csv,
 )
 from medvision.exclusive import alone_in
-from medvision.files import make_folder, write_text
+from medvision.files import write_text
 from medvision.guidelines import PatientTable, read_patient_table
 from medvision.inference.case import CANDIDATES, COLUMNS, REPORT, CaseSettings, Stages
 from medvision.inference.detectors import Detector
 from medvision.inference.earlier import find_priors
 from medvision.inference.operating_point import choose_operating_point
 from medvision.inference.origins import remember_origins
+from medvision.inference.results import Results, open_results
 from medvision.inference.run_record import RunRecord, installed_versions, settings_sha256
 from medvision.inference.runner_names import LOCAL
 from medvision.inference.runners import Runner, choose_runner
@@ -36,6 +37,7 @@ from medvision.inference.working import Case, Job, Outcome
 from medvision.log_context import log_fields
 from medvision.models.leakage import LeakageGuard
 from medvision.progress import track
+from medvision.remote.places import Place, as_path
 from medvision.reporting.languages import LanguageCode
 from medvision.reporting.report import ModelRecord, Report
 from medvision.reporting.signing import read_private_key, sign_file, signature_path
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+TABLES = ("series.csv", "problems.csv", "predictions.csv", "worklist.csv", "worklist.html")
+RUN = "run.json"
 COUNTED = ("processed", "reused", "failed", "rejected", "skipped", "findings")
 
 
@@ -62,7 +66,7 @@ class InferResult:
 
     exit_code: int
     counts: dict[str, int]
-    worklist: Path
+    worklist: Place
 
 
 @dataclass(slots=True)
@@ -88,8 +92,8 @@ class _Progress:
 
 
 def infer(  # noqa: PLR0913  one argument an option of the command
-    sources: Sequence[Path],
-    out: Path,
+    sources: Sequence[Place],
+    out: Place,
     *,
     model: Path | Detector,
     formats: Collection[str] = ("json", "csv", "html"),
@@ -114,8 +118,8 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     (`medvision.dicom.choice`); the worklist and series.csv say which and why.
 
     Args:
-        sources: DICOM files, folders, archives, or one STORE made by ingest.
-        out: folder to write.
+        sources: DICOM files, folders, archives, or one STORE made by ingest; here or behind an address.
+        out: folder to write, here or behind an address.
         model: model directory, or one that is loaded; then `device` is its own.
         formats: of `json`, `csv`, `html`, `seg`, `labelmap`, `sr`, `sc` and `kos`; `report.json` is always
             written.
@@ -143,16 +147,18 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         NothingToDoError: no DICOM image among the sources.
         UsageError: a Series asked for is not there, or the key to sign with cannot be read.
     """
-    record = RunRecord.start(out)
-    make_folder(out)
+    results = open_results(out)
+    folder = results.folder
+    record = RunRecord.start(folder)
     patients = read_patient_table(patient_data) if patient_data else PatientTable()
     signing_key = read_private_key(sign) if sign else None
-    with alone_in(out, "infer"), choose_runner(runner, model, device, workers) as cluster:
+    with alone_in(folder, "infer"), choose_runner(runner, model, device, workers) as cluster:
         predictor = cluster.predictor
         settings = replace(_settings(predictor, formats, fp_per_scan, threshold, language), patients=patients)
-        place = None if _is_one_store(sources) else index or cached_index(out)
+        store = open_any_store(sources[0]) if len(sources) == 1 else None
+        place = None if store is not None else index or cached_index(as_path(out))
         with HeaderIndex(place, trusted=resume) as known:
-            found, problems = _find(sources, min_slices, known)
+            found, problems = (store, ()) if store is not None else _find(sources, min_slices, known)
             earlier = find_priors(priors, min_slices=min_slices, index=known) if priors else None
             selection = select(
                 found, wanted=series, every=all_series, trained_kernels=predictor.card.training.kernels
@@ -160,24 +166,32 @@ def infer(  # noqa: PLR0913  one argument an option of the command
             progress = _Progress(problems=list(problems), known=known)
             _note_unused(selection, progress)
             cases = (Case(one, earlier.choose(one) if earlier else None) for one in selection.chosen)
-            done = cluster.run(cases, Job(out, settings, resume))
+            done = cluster.run(cases, Job(results, settings, resume))
             for case, outcome in track(done, "infer", len(selection.chosen)):
-                _note(case, outcome, out, settings, signing_key, progress)
-        _write_tables(out, selection, progress, language)
-        remember_origins(out, sources, model if isinstance(model, Path) else None)
+                _note(case, outcome, results, settings, signing_key, progress)
+        _write_tables(results, selection, progress, language)
+        local = [source for source in sources if isinstance(source, Path)]
+        if isinstance(out, Path) and len(local) == len(sources):
+            remember_origins(out, local, model if isinstance(model, Path) else None)
         record.finish(
             predictor, settings, progress.counts, progress.stages, progress.exit_code, seen=progress.seen
         )
+        results.publish_file(RUN)
     return InferResult(progress.exit_code, progress.counts, out / "worklist.html")
 
 
-def _write_tables(out: Path, selection: Selection, progress: _Progress, language: LanguageCode) -> None:
+def _write_tables(
+    results: Results, selection: Selection, progress: _Progress, language: LanguageCode
+) -> None:
+    out = results.folder
     everything = (*selection.chosen, *selection.skipped, *selection.rejected)
-    rows = [describe(source, out, selection.remarks.get(source.name, "")) for source in everything]
+    rows = [describe(source, results.place, selection.remarks.get(source.name, "")) for source in everything]
     write_series_csv([progress.rejected.get(row.name, row) for row in rows], out / "series.csv")
     write_problems_csv(progress.problems, out / "problems.csv")
     _write_predictions(out, selection.chosen)
     write_worklist([_with_remark(row, selection.remarks) for row in progress.rows], out, language)
+    for name in TABLES:
+        results.publish_file(name)
 
 
 def _with_remark(row: WorklistRow, remarks: Mapping[str, str]) -> WorklistRow:
@@ -213,16 +227,10 @@ def _settings(
     )
 
 
-def _is_one_store(sources: Sequence[Path]) -> bool:
-    return len(sources) == 1 and is_store(sources[0])
-
-
 def _find(
-    sources: Sequence[Path], min_slices: int, index: HeaderIndex
+    sources: Sequence[Place], min_slices: int, index: HeaderIndex
 ) -> tuple[Sequence[ScanSource], Sequence[Problem]]:
-    """The Series of a STORE, or of whatever the sources hold."""
-    if _is_one_store(sources):
-        return open_store(sources[0]), ()
+    """The Series among files, folders and archives."""
     listed = catalogue(sources, min_slices=min_slices, index=index)
     return listed.series, listed.problems
 
@@ -239,7 +247,7 @@ def _note_unused(selection: Selection, progress: _Progress) -> None:
 def _note(
     case: Case,
     outcome: Outcome,
-    out: Path,
+    results: Results,
     settings: CaseSettings,
     signing_key: Ed25519PrivateKey | None,
     progress: _Progress,
@@ -257,15 +265,18 @@ def _note(
         progress.counts[outcome.state] += 1
         progress.devices |= {outcome.device} - {""}
         _add(progress.stages, outcome.stages)
-        _sign(out / source.name / REPORT, signing_key, is_new=outcome.state == "processed")
+        _sign(results, source.name, signing_key, is_new=outcome.state == "processed")
         _note_report(outcome.report, settings.formats, progress)
 
 
-def _sign(report: Path, key: Ed25519PrivateKey | None, *, is_new: bool) -> None:
+def _sign(results: Results, name: str, key: Ed25519PrivateKey | None, *, is_new: bool) -> None:
+    report = results.folder / name / REPORT
+    signature = signature_path(report).name
     if key:
         sign_file(report, key)
+        results.publish_file(f"{name}/{signature}")
     elif is_new:  # a signature of what lay here before
-        signature_path(report).unlink(missing_ok=True)
+        results.withdraw(name, signature)
 
 
 def _note_report(report: Report, formats: Collection[str], progress: _Progress) -> None:

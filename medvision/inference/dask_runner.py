@@ -71,25 +71,25 @@ class DaskRunner:
 
     def run(self, cases: Iterable[Case], job: Job) -> Iterator[tuple[Case, Outcome]]:
         """What came of each case, in order; finished ones are not sent."""
-        away = replace(job, out=job.out.resolve())
-        assignment = Assignment(away, self._model, self._device, secret_fingerprint())
+        assignment = Assignment(job, self._model, self._device, secret_fingerprint())
         try:
             for case, outcome in Dispatch(self._client, assignment, _look(cases, job)).run():
-                yield case, _with_report(case, outcome, away.out)
+                yield case, _with_report(case, outcome, job)
         except CancelledError as error:
             raise NetworkError(
                 "the Dask scheduler is lost; what is finished is kept: start it again, give the same command"
             ) from error
 
 
-def _with_report(case: Case, outcome: Outcome, out: Path) -> Outcome:
+def _with_report(case: Case, outcome: Outcome, job: Job) -> Outcome:
     """The outcome with what its worker has written."""
     if outcome.state != "processed":
         return outcome
     try:
-        return replace(outcome, report=read_report(out / case.name / REPORT))
+        job.results.recall(case.name)
+        return replace(outcome, report=read_report(job.out / case.name / REPORT))
     except ContractError as error:
-        words = f"its worker has finished it, but {error}: OUT must be a folder that all machines share"
+        words = f"its worker has finished it, but {error}: OUT must be a place that all machines share"
         return Outcome("failed", words, outcome.problems)
 
 
@@ -101,7 +101,7 @@ def _look(cases: Iterable[Case], job: Job) -> Iterator[tuple[Case, Outcome | Non
 
 def _finished(case: Case, job: Job) -> Outcome | None:
     if not job.resume:
-        (job.out / case.name / REPORT).unlink(missing_ok=True)
+        job.results.withdraw(case.name, REPORT)
         return None
     try:
         return finished(case, job)

@@ -60,7 +60,13 @@ def work_on_chunk(cases: Sequence[Case], assignment: Assignment) -> list[Outcome
         predictor = load_once(assignment.model, assignment.device, assignment.job.settings.model.sha256)
         job = replace(assignment.job, resume=True)
         done = work_through(cases, job, predictor, ahead=AHEAD)
-        return [replace(outcome, report=None) for _, outcome in done]
+        return [_small(case, outcome, job) for case, outcome in done]
+
+
+def _small(case: Case, outcome: Outcome, job: Job) -> Outcome:
+    """The report is read from where it was written."""
+    job.results.forget(case.name)
+    return replace(outcome, report=None)
 
 
 @lru_cache(maxsize=1)

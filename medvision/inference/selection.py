@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medvision.dicom.choice import choose_series
+from medvision.dicom.remote_store import RemoteEntry
 from medvision.dicom.stored import StoreEntry
 from medvision.dicom.tables import ScanSource, SeriesRow
 from medvision.errors import UsageError
+from medvision.remote.places import Place
 
 NOT_ASKED_FOR = "not analysed: not among the series asked for"
 
@@ -82,13 +84,18 @@ def _wanted(found: Sequence[ScanSource], wanted: Collection[str]) -> set[str]:
     return set().union(*by_request.values())
 
 
-def describe(source: ScanSource, out: Path, remark: str = "") -> SeriesRow:
+def describe(source: ScanSource, out: Place, remark: str = "") -> SeriesRow:
     """Its row of OUT/series.csv: with the remark, and the way to a STORE's volume from there."""
     row = source.row
     reasons = "; ".join(filter(None, (row.reasons, remark)))
-    volume = (
-        os.path.relpath(source.store / row.volume, out)
-        if isinstance(source, StoreEntry) and row.volume
-        else ""
-    )
-    return replace(row, reasons=reasons, volume=volume)
+    return replace(row, reasons=reasons, volume=_volume(source, out) if row.volume else "")
+
+
+def _volume(source: ScanSource, out: Place) -> str:
+    """A relative path where both lie on this machine, else an absolute one or an address."""
+    if isinstance(source, RemoteEntry):
+        return str(source.store / source.row.volume)
+    if not isinstance(source, StoreEntry):
+        return ""
+    volume = source.store / source.row.volume
+    return os.path.relpath(volume, out) if isinstance(out, Path) else str(volume.resolve())

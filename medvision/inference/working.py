@@ -18,6 +18,7 @@ from medvision.inference.case import CaseSettings, Stages, finished_report, proc
 from medvision.inference.context import keeps_context
 from medvision.inference.detectors import Detector
 from medvision.inference.earlier import Earlier, keeps_earlier, read_earlier
+from medvision.inference.results import Results
 from medvision.log_context import log_fields
 from medvision.prefetch import prefetch
 from medvision.priors.find import Prior
@@ -52,14 +53,19 @@ class Job:
     """What all cases of a run share; can be sent to another machine.
 
     Attributes:
-        out: folder of the results.
+        results: where they go.
         settings: model, operating point, formats.
         resume: keep what is finished.
     """
 
-    out: Path
+    results: Results
     settings: CaseSettings
     resume: bool
+
+    @property
+    def out(self) -> Path:
+        """Folder of the results, on this machine."""
+        return self.results.folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +162,7 @@ def _plausible_report(case: Case, job: Job) -> Report | None:
     """The report of an earlier run with the same settings; whether of the same input is not looked at."""
     if not job.resume:
         return None
+    job.results.recall(case.name)
     report = finished_report(job.out / case.name, job.settings)
     if report is not None and (
         keeps_earlier(report, case.prior) and keeps_context(report, case.source, job.settings.patients)
@@ -187,8 +194,8 @@ def _read(case: Case, job: Job) -> _Ready:
 class _Attempts:
     """Analyses a case at each call; what was read ahead serves the first, further ones read it again."""
 
-    folder: Path
-    settings: CaseSettings
+    name: str
+    job: Job
     predictor: Detector
     readings: Iterator[Callable[[], _Ready]]
     ready: _Ready | None = None
@@ -196,14 +203,14 @@ class _Attempts:
     def __call__(self) -> Outcome:
         self.ready = None
         self.ready = next(self.readings)()
-        return _finish(self.ready, self.folder, self.predictor, self.settings)
+        return _finish(self.ready, self.name, self.predictor, self.job)
 
 
 def _conclude(case: Case, future: Future[_Ready], job: Job, predictor: Detector, perform: Perform) -> Outcome:
     first: Callable[[], _Ready] = future.result
     again: Callable[[], _Ready] = partial(_prepare, case, job)
     readings = chain([first], repeat(again))
-    attempt = _Attempts(job.out / case.name, job.settings, predictor, readings)
+    attempt = _Attempts(case.name, job, predictor, readings)
     is_finished = future.exception() is None and future.result().report is not None
     try:
         outcome = attempt() if is_finished else perform(case.name, attempt)
@@ -215,9 +222,10 @@ def _conclude(case: Case, future: Future[_Ready], job: Job, predictor: Detector,
     return replace(outcome, problems=problems, file_sha256=ready.fingerprint.file_sha256)
 
 
-def _finish(ready: _Ready, folder: Path, predictor: Detector, settings: CaseSettings) -> Outcome:
+def _finish(ready: _Ready, name: str, predictor: Detector, job: Job) -> Outcome:
     if ready.report is not None or ready.scan is None:
         return Outcome("reused", report=ready.report)
-    image = ready.fingerprint.files[0].path if ready.fingerprint.files else None
-    report, stages = process_case(ready.scan, folder, predictor, settings, image, ready.earlier)
+    image = ready.fingerprint.files[0] if ready.fingerprint.files else None
+    report, stages = process_case(ready.scan, job.out / name, predictor, job.settings, image, ready.earlier)
+    job.results.publish(name)
     return Outcome("processed", stages=stages, device=predictor.device, report=report)

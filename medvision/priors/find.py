@@ -12,6 +12,7 @@ from medvision.dicom.catalogue import MIN_SLICES, catalogue
 from medvision.dicom.choice import choose_series
 from medvision.dicom.entries import SeriesEntry
 from medvision.dicom.index import HeaderIndex
+from medvision.dicom.remote_store import RemoteEntry
 from medvision.dicom.sidecar import read_described
 from medvision.dicom.stored import StoreEntry, is_store, open_store
 from medvision.dicom.tables import ScanSource
@@ -114,6 +115,8 @@ def study_date(source: ScanSource) -> date | None:
 def _attribute(source: ScanSource, keyword: str) -> str:
     if isinstance(source, StoreEntry):
         return read_described(source.store, source.name).attributes.get(keyword, "")
+    if isinstance(source, RemoteEntry):
+        return source.described().attributes.get(keyword, "")
     if isinstance(source, SeriesEntry):
         return dict(source.stack.headers[0].attributes).get(keyword, "")
     return ""

@@ -257,7 +257,7 @@ def test_a_store_that_is_up_to_date_is_kept_without_reading_a_file(dicom, tmp_pa
     store = tmp_path / "store"
     ingest([dicom], store)
     reads.clear()
-    monkeypatch.setattr("medvision.dicom.decode.file_sha256", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr("medvision.dicom.sources.file_sha256", lambda path: pytest.fail(f"{path} was read"))
     assert ingest([dicom], store).n_kept == 2
     assert not reads
     monkeypatch.undo()
@@ -269,7 +269,7 @@ def test_hashes_are_learnt_where_only_they_are_missing(dicom, tmp_path, monkeypa
     ingest([dicom], store)
     (store / INDEX).unlink()
     assert ingest([dicom], store).n_kept == 2
-    monkeypatch.setattr("medvision.dicom.decode.file_sha256", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr("medvision.dicom.sources.file_sha256", lambda path: pytest.fail(f"{path} was read"))
     assert ingest([dicom], store).n_kept == 2
 
 

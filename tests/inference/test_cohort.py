@@ -289,7 +289,7 @@ def test_resuming_reads_no_pixel(scans, model, tmp_path, monkeypatch):
         os.utime(path, (1_600_000_000, 1_600_000_000))
     infer([tmp_path / "in"], tmp_path / "out", model=model)
     monkeypatch.setattr("medvision.dicom.entries.read_voxels", lambda *_: pytest.fail("decoded"))
-    monkeypatch.setattr("medvision.dicom.decode.file_sha256", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr("medvision.dicom.sources.file_sha256", lambda *_: pytest.fail("read"))
     assert infer([tmp_path / "in"], tmp_path / "out", model=model).counts["reused"] == len(SERIES)
 
 
