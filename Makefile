@@ -39,8 +39,9 @@ lint: $(DEVELOPING) ## ruff, mypy strict, import layers
 bench: $(DEVELOPING) ## speed and accuracy beside peers, as tables
 	$(BIN)/python -m benchmarks
 
-soak: $(DEVELOPING) ## what takes too long for every change: 20,000 damaged files
+soak: $(DEVELOPING) ## what takes too long for every change: 20,000 damaged files, 50 kills a command
 	MEDVISION_FUZZ=$${MEDVISION_FUZZ:-20000} $(BIN)/python -m benchmarks.mutations
+	MEDVISION_SOAK_KILLS=$${MEDVISION_SOAK_KILLS:-50} $(BIN)/python -m pytest tests/soak
 
 wheel: $(INSTALLED) ## build the wheel twice, and compare the bytes
 	@rm -rf build/wheel

@@ -33,7 +33,7 @@ VARIABLES = {
 }
 """What each environment variable of this package names, if it names a place. Values may be secrets."""
 
-DEVELOPERS = ("MEDVISION_BENCH_", "MEDVISION_TEST_", "MEDVISION_FUZZ")
+DEVELOPERS = ("MEDVISION_BENCH_", "MEDVISION_TEST_", "MEDVISION_FUZZ", "MEDVISION_SOAK_")
 SERVERS = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 OPEN_FILES = 1024
