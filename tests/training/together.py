@@ -1,0 +1,40 @@
+"""What torchrun starts in `test_ranks.py`: `medvision train`, of which process 1 dies once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from torch import Tensor
+
+from medvision.cli.main import run
+from medvision.training import fitting
+from medvision.training.patch_loader import PatchLoader
+from medvision.training.proposals import ProposalModule
+
+CONFIG, FOLDER, DIES_AT = sys.argv[1], Path(sys.argv[2]), 4
+
+
+def note_patches(loader: PatchLoader, number: int) -> range:
+    found = indices(loader, number)
+    if loader.share[1] > 1:  # those that are learnt from
+        name = f"{os.environ['TORCHELASTIC_RESTART_COUNT']}-{os.environ['RANK']}.txt"
+        with (FOLDER / name).open("a") as notes:
+            notes.writelines(f"{index}\n" for index in found)
+    return found
+
+
+def die_once(module: ProposalModule, batch: dict[str, Tensor]) -> Tensor:
+    who = os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]
+    if who == ("1", "0") and module.global_step == DIES_AT:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(module, batch)
+
+
+indices, step = PatchLoader.indices, ProposalModule.training_step
+PatchLoader.indices = note_patches  # type: ignore[method-assign]
+ProposalModule.training_step = die_once  # type: ignore[method-assign]
+fitting._half = lambda: False
+sys.exit(run(["train", CONFIG]))
