@@ -9,7 +9,7 @@ import click
 from medvision.errors import UsageError
 
 
-class PlaceType(click.ParamType):
+class PlaceType(click.ParamType[Any]):
     """A path as `click.Path` checks it, or an address, which is looked at when it is used."""
 
     name = "place"

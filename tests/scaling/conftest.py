@@ -11,7 +11,7 @@ from medvision.models.directory import save_model
 from tests.inference.test_cohort import write_body
 from tests.models.cards import tiny_card, tiny_detector
 
-UIDS = tuple(f"1.2.3.{number}" for number in range(1, 7))
+UIDS = tuple(f"1.2.3.{number}" for number in range(1, 5))
 
 
 @pytest.fixture(scope="session")
