@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -37,6 +37,13 @@ class DataConfig(Settings):
     split: SplitConfig = SplitConfig()
     """How these patients are chosen."""
 
+    folds: Annotated[int, Field(ge=2)] | Literal["published"] | None = None
+    """Cross-validate: train once a fold, on all others, and judge each fold by the model that never saw it. A
+    number: the patients are dealt by `split.stratify`, or by their nodules. `published`: LUNA16's subsets."""
+
+    fold: int | None = Field(default=None, ge=0)
+    """Train only with this fold as the test, such as on a machine of its own; needs `folds`."""
+
     workers: int = Field(default=2, ge=1)
     """Threads that read and resample scans, and processes that make patches."""
 
@@ -44,6 +51,16 @@ class DataConfig(Settings):
     @classmethod
     def _one_is_enough(cls, value: object) -> object:
         return (value,) if isinstance(value, str | Path | dict) else value
+
+    @model_validator(mode="after")
+    def _folds_agree(self) -> Self:
+        if self.fold is not None and self.folds is None:
+            raise ValueError(f"has fold {self.fold} without folds; say how many there are")
+        if isinstance(self.folds, int) and (self.fold or 0) >= self.folds:
+            raise ValueError(f"has fold {self.fold} of {self.folds}; they count from 0")
+        if self.folds is not None and (self.split.reuse or self.split.stable):
+            raise ValueError("has folds and split.reuse or split.stable, which exclude each other")
+        return self
 
     @property
     def folders(self) -> tuple[Path, ...]:

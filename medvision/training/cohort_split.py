@@ -14,13 +14,13 @@ from medvision.datasets.cohort import open_cohort
 from medvision.datasets.fit_checks import check_fit
 from medvision.datasets.labelled import LabelledSeries
 from medvision.datasets.split_record import SplitRecord, apply_split, read_split, record_split
-from medvision.datasets.splits import split_by_patient
+from medvision.datasets.splits import folds_by_patient, split_by_patient
 from medvision.errors import DataError
 from medvision.models.leakage import read_key, training_key
 
 logger = logging.getLogger(__name__)
 
-TRAINING, VALIDATION = "training", "validation"
+TRAINING, VALIDATION, TEST = "training", "validation", "test"
 
 MANY_NODULES = 3
 """So many and more are one stratum."""
@@ -34,6 +34,7 @@ class CohortSplit:
         training: to learn from.
         validation: to choose checkpoints and operating points by.
         cohort_of: Series Instance UID → the folder it came from.
+        test: the fold that is neither; empty without folds.
         weights: folder → how often each of its patients is learnt from, beside others.
         record: what `split.json` will say.
     """
@@ -42,6 +43,7 @@ class CohortSplit:
     validation: list[LabelledSeries]
     cohort_of: Mapping[str, Path]
     record: SplitRecord
+    test: list[LabelledSeries] = field(default_factory=list)
     weights: Mapping[Path, float] = field(default_factory=dict)
 
     @property
@@ -62,14 +64,60 @@ def split_cohorts(config: DetectionConfig | RetinaNetJob) -> CohortSplit:
         NothingToDoError: a cohort without scans.
     """
     series, cohort_of = _open_all(config.data.folders)
-    training, validation = _part(config, series, cohort_of)
+    test = _test_fold(config, series, cohort_of)
+    held_out = {item.series_instance_uid for item in test}
+    others = [item for item in series if item.series_instance_uid not in held_out]
+    training, validation = _part(config, others, cohort_of)
     how = {
         "seed": config.seed,
         "validation_fraction": config.data.validation_fraction,
         **config.data.split.model_dump(mode="json"),
     }
-    record = record_split({TRAINING: training, VALIDATION: validation}, how, key=training_key())
-    return CohortSplit(training, validation, cohort_of, record, config.data.weights)
+    parts = {TRAINING: training, VALIDATION: validation}
+    if test:
+        how |= {"folds": config.data.folds, "fold": config.data.fold}
+        parts[TEST] = test
+    record = record_split(parts, how, key=training_key())
+    return CohortSplit(training, validation, cohort_of, record, test, config.data.weights)
+
+
+def fold_numbers(config: DetectionConfig | RetinaNetJob) -> list[int]:
+    """The folds of a cross-validation.
+
+    Raises:
+        DataError: folds are published for none, or not for all, of the series.
+        NothingToDoError: a cohort without scans.
+    """
+    if isinstance(config.data.folds, int):
+        return list(range(config.data.folds))
+    series, _ = _open_all(config.data.folders)
+    return sorted(set(_published(series)))
+
+
+def _test_fold(
+    config: DetectionConfig | RetinaNetJob, series: Sequence[LabelledSeries], cohort_of: Mapping[str, Path]
+) -> list[LabelledSeries]:
+    data = config.data
+    if data.folds is None or data.fold is None:
+        return []
+    if data.folds == "published":
+        numbers = _published(series)
+        if data.fold not in numbers:
+            raise DataError(f"no series is in fold {data.fold}; there are {sorted(set(numbers))}")
+        return [item for item, number in zip(series, numbers, strict=True) if number == data.fold]
+    keys = _keys(data.split if data.split.stratify else SplitConfig(stratify=("nodules",)), cohort_of)
+    return folds_by_patient(series, data.folds, config.seed, stratify=keys)[data.fold]
+
+
+def _published(series: Sequence[LabelledSeries]) -> list[int]:
+    """The published fold of each."""
+    numbers = [item.fold for item in series if item.fold is not None]
+    if len(numbers) < len(series) or len(set(numbers)) < 2:
+        raise DataError(
+            f"{len(numbers)} of {len(series)} series lie in {len(set(numbers))} folds (LUNA16's subset0, "
+            "subset1, …); give data.folds a number to deal the patients into folds"
+        )
+    return numbers
 
 
 def _open_all(folders: Sequence[Path]) -> tuple[list[LabelledSeries], dict[str, Path]]:

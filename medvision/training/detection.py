@@ -39,12 +39,13 @@ PROPOSALS = "proposals"
 """Checkpoints of stage one, in the work folder."""
 
 
-def train(config: DetectionConfig, *, resume: bool = False) -> TrainResult:
+def train(config: DetectionConfig, *, resume: bool = False, parent: str | None = None) -> TrainResult:
     """Train on the configured cohorts and write a model directory.
 
     Args:
         config: everything the result depends on.
         resume: go on from the checkpoints of an interrupted training.
+        parent: identifier of the run that this training's is a part of.
 
     Raises:
         OutputError: the model directory cannot be written.
@@ -57,7 +58,7 @@ def train(config: DetectionConfig, *, resume: bool = False) -> TrainResult:
     training, validation = read_patients(config.data, split, config.proposals.voxel_mm, work)
     refuse_known_weights(config.second_look.weights, validation)
     hand_over((training, validation))
-    with tracked(config, work, resume=resume) as run:
+    with tracked(config, work, resume=resume, parent=parent) as run:
         log_cohorts(run, split)
         card, result = _train_stages(config, training, validation, run, work, resume=resume)
         write_split(config.output / SPLIT, split.record)

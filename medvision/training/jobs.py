@@ -29,14 +29,8 @@ def run_job(config: JobConfig, *, resume: bool = False) -> TrainResult:
 
 
 def _run(config: JobConfig, *, resume: bool) -> TrainResult:
-    if isinstance(config, DetectionConfig):
-        from medvision.training import detection
-
-        return detection.train(config, resume=resume)
-    if isinstance(config, RetinaNetJob):
-        from medvision.training.retinanet import job
-
-        return job.train(config, resume=resume)
+    if isinstance(config, DetectionConfig | RetinaNetJob):
+        return _train_detector(config, resume=resume)
     if isinstance(config, ClassifyPatchesConfig):
         from medvision.training import patch_classification
 
@@ -44,6 +38,22 @@ def _run(config: JobConfig, *, resume: bool) -> TrainResult:
     from medvision.training import picture_classification
 
     return picture_classification.train(config, resume=resume)
+
+
+def _train_detector(
+    config: DetectionConfig | RetinaNetJob, *, resume: bool, parent: str | None = None
+) -> TrainResult:
+    if config.data.folds is not None and config.data.fold is None:
+        from medvision.training.folds import train_folds
+
+        return train_folds(config, _train_detector, resume=resume)
+    if isinstance(config, DetectionConfig):
+        from medvision.training import detection
+
+        return detection.train(config, resume=resume, parent=parent)
+    from medvision.training.retinanet import job
+
+    return job.train(config, resume=resume, parent=parent)
 
 
 def run_in_ranks(config: JobConfig, *, resume: bool = False) -> TrainResult | None:
@@ -65,6 +75,8 @@ def run_in_ranks(config: JobConfig, *, resume: bool = False) -> TrainResult | No
         return run_job(config, resume=resume)
     if not isinstance(config, DetectionConfig | RetinaNetJob):
         raise ConfigError(f"task {config.task} is trained by one process; start it without torchrun")
+    if config.data.folds is not None and config.data.fold is None:
+        raise ConfigError("data.folds: several processes train one fold at a time; give data.fold as well")
     with ranks.together():
         if ranks.number() == 0:
             return run_job(config, resume=resume)

@@ -19,6 +19,10 @@ RUN_ID = "run_id"
 """In the folder of checkpoints: the run that goes on when the training does."""
 
 
+PARENT = "mlflow.parentRunId"
+"""Tag by which MLflow shows a run below another."""
+
+
 def work_folder(config: JobConfig) -> Path:
     """The folder that an interrupted training goes on from, made if need be.
 
@@ -44,13 +48,16 @@ def run_tags(config: JobConfig) -> dict[str, str]:
 
 
 @contextmanager
-def tracked(config: JobConfig, work: Path | None = None, *, resume: bool = False) -> Iterator[Run]:
+def tracked(
+    config: JobConfig, work: Path | None = None, *, resume: bool = False, parent: str | None = None
+) -> Iterator[Run]:
     """Record a training as one run, see `start_run`.
 
     Args:
         config: everything the training depends on.
         work: its folder of checkpoints, which remembers the run; None: the run cannot go on later.
         resume: go on in the run that the folder remembers.
+        parent: identifier of the run that this one is shown below.
 
     Raises:
         OutputError: the tracking store cannot be opened or written.
@@ -59,7 +66,7 @@ def tracked(config: JobConfig, work: Path | None = None, *, resume: bool = False
         config.tracking,
         name=run_name(config),
         params=config.model_dump(mode="json", exclude={"tracking"}),
-        tags=run_tags(config),
+        tags=run_tags(config) | ({PARENT: parent} if parent else {}),
         remember=work / RUN_ID if work else None,
         resume=resume,
     ) as run:

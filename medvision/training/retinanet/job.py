@@ -51,12 +51,13 @@ FIT = "fit"
 """Checkpoints, in the work folder."""
 
 
-def train(job: RetinaNetJob, *, resume: bool = False) -> TrainResult:
+def train(job: RetinaNetJob, *, resume: bool = False, parent: str | None = None) -> TrainResult:
     """Train on the configured cohorts and write a model directory.
 
     Args:
         job: everything the result depends on.
         resume: go on from the checkpoints of an interrupted training.
+        parent: identifier of the run that this training's is a part of.
 
     Raises:
         OutputError: the model directory cannot be written.
@@ -68,7 +69,7 @@ def train(job: RetinaNetJob, *, resume: bool = False) -> TrainResult:
     split = split_cohorts(job)
     training, validation = read_patients(job.data, split, partial(lung_box_ras, grid=job.grid), work)
     hand_over((training, validation))
-    with tracked(job, work, resume=resume) as run:
+    with tracked(job, work, resume=resume, parent=parent) as run:
         log_cohorts(run, split)
         logger_of_run = run.lightning_logger()
         network = train_network(training, validation, job, work / FIT, logger=logger_of_run, resume=resume)
