@@ -1,4 +1,4 @@
-"""What torchrun starts in `test_ranks.py`: `medvision train`, of which process 1 dies once."""
+"""What torchrun starts in `test_together.py`: `medvision train`, of which process 1 dies once."""
 
 from __future__ import annotations
 
