@@ -1,4 +1,4 @@
-"""A few of what `make soak` does thousands of times: damaged files of every syntax and kind, through ingest."""
+"""A little of what `make soak` does thousands of times: damaged files of every syntax and kind, ingested."""
 
 from __future__ import annotations
 
