@@ -39,7 +39,7 @@ def test_what_was_there_at_the_backup_comes_back(tmp_path: Path) -> None:
     shutil.rmtree(folder)
     shutil.copytree(kept, folder)
 
-    # Another name of the same place: MLflow keeps its connection to the file that is gone, until its process ends.
+    # By another name: until its process ends, MLflow keeps its connection to the file that is gone.
     config = TrackingConfig(uri=f"sqlite:///{folder / '..' / 'store' / 'mlflow.db'}")
     client = MlflowClient(config.uri)
     run = client.get_run(first.run_id)
