@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -66,6 +67,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
         ("dicom.store.ingest", library.ingest),
         ("training.detection.train", library.train),
         ("inference.cohort.infer", library.infer),
+        ("inference.detectors.open_detector", lambda *_: SimpleNamespace(device="cpu")),
         ("evaluation.luna16.evaluate", library.evaluate),
     ):
         monkeypatch.setattr(f"medvision.{name}", job)

@@ -14,7 +14,7 @@ from typing import TypeVar
 import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 120
 T = TypeVar("T")
 
 
