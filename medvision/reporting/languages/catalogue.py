@@ -35,6 +35,8 @@ NUMBER = re.compile(r"(?<![\w.])(\d+)\.(\d+)(?!\.?\w)")
 """A decimal fraction in a text, and no part of an identifier or a version."""
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 WORD = re.compile("[a-z]{3}")
+LONGEST_SENTENCE = 1000
+"""A longer one is none of ours."""
 """What no word is in needs no translation: 2.5 mm, MONOCHROME2."""
 JOINT = "; "
 """Between the sentences of a remark."""
@@ -108,6 +110,8 @@ class Language:
         return JOINT.join(known) if len(known) == len(parts) else None
 
     def _sentence(self, text: str) -> str | None:
+        if len(text) > LONGEST_SENTENCE:
+            return None
         for pattern, message in _patterns():
             if found := pattern.fullmatch(text):
                 values = {name: self.said(value) or value for name, value in found.groupdict().items()}
@@ -149,6 +153,15 @@ def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
 
 
 def _pattern(sentence: str) -> re.Pattern[str]:
-    parts = PLACEHOLDER.split(sentence.replace("%%", "%"))
-    pieces = [f"(?P<{part}>.+?)" if i % 2 else re.escape(part) for i, part in enumerate(parts)]
-    return re.compile("".join(pieces), re.DOTALL | re.IGNORECASE)
+    """Each value but the last ends where the words after it come first, for good.
+
+    So the time that other people's text takes grows with its length and not with a power of it.
+    """
+    first, *parts = PLACEHOLDER.split(sentence.replace("%%", "%"))
+    pieces = [
+        f"(?P<{name}>.+?){re.escape(words)}" for name, words in zip(parts[::2], parts[1::2], strict=True)
+    ]
+    *earlier, last = pieces or [""]
+    return re.compile(
+        re.escape(first) + "".join(f"(?>{piece})" for piece in earlier) + last, re.DOTALL | re.IGNORECASE
+    )
