@@ -6,6 +6,7 @@ so that patches can be made in several threads and are the same for the same see
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from monai.transforms import Affine, Flip, GaussianSmooth, Rotate90
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import Tensor
+from torch.nn import functional
 
 from medvision.config.augmentation import AugmentationConfig
 from medvision.simulation.scanners import VENDORS, Kernel
@@ -145,12 +147,21 @@ def change_hu(hu: Tensor, change: PatchChange, voxel_mm: float, random: np.rando
     if change.kernels:
         hu = change_kernel(hu, *change.kernels, change.kernel_gain, voxel_mm)
     if any(change.blur_mm):
-        hu = _plain(GaussianSmooth([mm / voxel_mm for mm in change.blur_mm])(hu[None])[0])
+        hu = blur(hu, [mm / voxel_mm for mm in change.blur_mm])
     hu = (hu - AIR_HU) * change.contrast + AIR_HU + change.offset_hu
     if change.noise_hu:
         noise = torch.from_numpy(random.standard_normal(hu.shape, dtype=np.float32))
         hu = hu + noise * change.noise_hu
     return hu
+
+
+def blur(hu: Tensor, sigma_vox: Sequence[float]) -> Tensor:
+    """Gaussian blur of (D, H, W); beyond its border the image goes on as it is there."""
+    # MONAI sees zeros there, which are water.
+    a, b, c = (int(np.ceil(4 * sigma)) for sigma in sigma_vox)
+    padded = functional.pad(hu[None, None], (c, c, b, b, a, a), mode="replicate")[0]
+    smooth = _plain(GaussianSmooth(list(sigma_vox))(padded))[0]
+    return smooth[a : a + hu.shape[0], b : b + hu.shape[1], c : c + hu.shape[2]]
 
 
 def change_kernel(hu: Tensor, before: Kernel, after: Kernel, most: float, voxel_mm: float) -> Tensor:
