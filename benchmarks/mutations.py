@@ -165,9 +165,12 @@ def _look_at(store: Path, damaged: str) -> str:
 
 def run_all(cases: Sequence[Case], workers: int) -> Iterator[Outcome]:
     chunks = [cases[start : start + CHUNK] for start in range(0, len(cases), CHUNK)]
-    with ThreadPoolExecutor(workers) as pool:
+    pool = ThreadPoolExecutor(workers)
+    try:
         for outcomes in pool.map(run_apart, chunks):
             yield from outcomes
+    finally:
+        pool.shutdown(cancel_futures=True)  # where the time is up before all have begun
 
 
 def in_time(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
