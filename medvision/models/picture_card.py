@@ -29,6 +29,9 @@ class PictureCard(Card):
     volumes: bool
     colour: bool
     adapter_width: int = 0
+    exclusive: bool = True
+    """Whether a picture has exactly one of the classes; otherwise each is a label for itself."""
+
     training: LearntPictures
 
 

@@ -25,10 +25,10 @@ from medvision.models.detector import load_detector
 from medvision.models.export.job import Samples
 from medvision.models.inventory import AnyCard
 from medvision.models.picture_card import load_picture_classifier
+from medvision.preprocessing.pictures import resize
 from medvision.preprocessing.resample import normalise
 from medvision.preprocessing.views import extract_views
 from medvision.progress import track
-from medvision.training.finetuning.pictures import resize
 from medvision.training.picture_sets import medmnist_images
 
 logger = logging.getLogger(__name__)

@@ -97,6 +97,7 @@ def _card(config: Config, pictures: PictureSet, metrics: dict[str, float], run_i
         volumes=pictures.volumes,
         colour=pictures.colour,
         adapter_width=config.training.adapter_width if config.training.train == "adapter" else 0,
+        exclusive=pictures.parts["train"].targets.ndim == 1,
         training=LearntPictures(
             training=len(pictures.parts["train"]),
             validation=len(pictures.parts["val"]),

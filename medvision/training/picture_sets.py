@@ -14,8 +14,9 @@ from medvision.datasets.image_folder import ImageRecord, read_image_folder
 from medvision.datasets.medmnist import MedMNISTSplit, read_medmnist
 from medvision.datasets.splits import split_by_patient
 from medvision.errors import DataError
+from medvision.preprocessing.pictures import resize
 from medvision.progress import track
-from medvision.training.finetuning.pictures import Pictures, resize
+from medvision.training.finetuning.pictures import Pictures
 
 
 @dataclass(frozen=True, slots=True)

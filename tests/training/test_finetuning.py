@@ -17,9 +17,10 @@ from medvision.config.pictures import PictureModelConfig
 from medvision.evaluation.multiclass import accuracy, confusion, mean_auc
 from medvision.models.lora import add_low_rank, merge_low_rank
 from medvision.models.picture_classifier import PictureClassifier
+from medvision.preprocessing.pictures import resize
 from medvision.training.finetuning.affine import apply_affine, draw_affine
 from medvision.training.finetuning.module import FineTuning
-from medvision.training.finetuning.pictures import Pictures, resize
+from medvision.training.finetuning.pictures import Pictures
 
 STILL = AugmentationConfig(rotation_degrees=0, shift=0, shear=0, zoom=0, flip=False)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from medvision.config.finetuning import AugmentationConfig
 from medvision.training.finetuning.affine import apply_affine, draw_affine
@@ -39,18 +38,6 @@ class Pictures:
         images = self.images[chosen if self.rows is None else self.rows[chosen]]
         scaled = images.float() if images.is_floating_point() else images.float() / 255
         return scaled, self.targets[chosen]
-
-
-def resize(images: Tensor, size_px: int) -> Tensor:
-    """Uint8 (N, C, H, W) or (N, 1, D, H, W) → the same with every spatial axis `size_px` long."""
-    axes = images.ndim - 2
-    if images.shape[2:] == (size_px,) * axes:
-        return images
-    mode = "bilinear" if axes == 2 else "trilinear"
-    resized = functional.interpolate(
-        images.float(), (size_px,) * axes, mode=mode, align_corners=False, antialias=axes == 2
-    )
-    return resized.round().clamp(0, 255).byte()
 
 
 class PictureBatches:
