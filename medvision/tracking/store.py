@@ -91,13 +91,17 @@ def failures() -> tuple[type[Exception], ...]:
     ImportError is for drivers: of PostgreSQL, of S3.
     """
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import (
+        SQLAlchemyError,  # comes with mlflow, which lets some through, such as of a lock
+    )
 
+    usual = (MlflowException, SQLAlchemyError, OSError, ImportError)
     try:
         from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:
-        return (MlflowException, OSError, ImportError)
-    return (MlflowException, OSError, ImportError, Boto3Error, BotoCoreError, ClientError)
+        return usual
+    return (*usual, Boto3Error, BotoCoreError, ClientError)
 
 
 def first_line(error: Exception) -> str:
