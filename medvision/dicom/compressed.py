@@ -42,11 +42,14 @@ def decode_frame(frame: bytes, pixels: PixelEncoding, matrix: tuple[int, int]) -
         PixelError: the frame is damaged or is not what the header says.
     """
     try:
-        return _decode(frame, pixels, matrix)
+        values = _decode(frame, pixels, matrix)
     except (PixelError, MemoryError):
         raise
     except Exception as error:  # decoders of third parties raise anything
         raise PixelError("bad_pixels", f"cannot be decoded: {_one_line(error)}") from error
+    if values.shape != matrix:
+        raise PixelError("bad_pixels", f"decodes to {values.shape}, not {matrix[0]} × {matrix[1]}")
+    return values
 
 
 def _decode(frame: bytes, pixels: PixelEncoding, matrix: tuple[int, int]) -> Stored:
@@ -116,7 +119,6 @@ def decode_with_pydicom(frame: bytes, pixels: PixelEncoding, matrix: tuple[int, 
     """The full way: whichever plugin of pydicom knows the Transfer Syntax.
 
     Raises:
-        PixelError: it decodes to another matrix.
         Exception: whatever the plugins raise.
     """
     from pydicom.encaps import encapsulate
@@ -135,8 +137,6 @@ def decode_with_pydicom(frame: bytes, pixels: PixelEncoding, matrix: tuple[int, 
     }
     decoder = get_decoder(pixels.transfer_syntax)
     values, _ = decoder.as_array(encapsulate([frame]), index=0, raw=True, **described)
-    if values.shape != matrix:
-        raise PixelError("bad_pixels", f"decodes to {values.shape}, not {matrix[0]} × {matrix[1]}")
     return np.asarray(values)
 
 

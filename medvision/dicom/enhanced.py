@@ -15,6 +15,7 @@ from medvision.dicom.headers import (
     believable_position,
     believable_rescale,
     believable_spacing,
+    believable_thickness,
 )
 from medvision.dicom.problems import Problem
 
@@ -85,7 +86,7 @@ def _frame(header: Header, number: int, find: _Find) -> Header:
         pixel_spacing_mm=believable_spacing(spacing),
         orientation=_floats(find("PlaneOrientationSequence", "ImageOrientationPatient"), 6),
         position_mm=believable_position(position),
-        slice_thickness_mm=float(thickness) if thickness is not None else None,
+        slice_thickness_mm=believable_thickness(float(thickness) if thickness is not None else None),
         image_type=tuple(str(part) for part in frame_type) if frame_type else header.image_type,
         kernel=str(kernel or header.kernel),
         acquisition_number=int(acquisition) if acquisition is not None else header.acquisition_number,

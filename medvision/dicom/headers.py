@@ -200,7 +200,7 @@ def _interpret(file: SourceFile, elements: Elements) -> Header | Problem | None:
         pixel_spacing_mm=believable_spacing(text.decimals("PixelSpacing", 2)),
         orientation=text.decimals("ImageOrientationPatient", 6),
         position_mm=believable_position(text.decimals("ImagePositionPatient", 3)),
-        slice_thickness_mm=text.decimal("SliceThickness"),
+        slice_thickness_mm=believable_thickness(text.decimal("SliceThickness")),
         kernel=text["ConvolutionKernel"],
         acquisition_number=text.integer("AcquisitionNumber"),
         instance_number=text.integer("InstanceNumber"),
@@ -217,6 +217,11 @@ def _interpret(file: SourceFile, elements: Elements) -> Header | Problem | None:
         contrast_agent=bool(text["ContrastBolusAgent"]),
     )
     return _pixel_problem(header) or header
+
+
+def believable_thickness(thickness_mm: float | None) -> float | None:
+    """Slice Thickness; None where it is negative: then nobody has measured it."""
+    return None if thickness_mm is None or thickness_mm < 0 else thickness_mm
 
 
 def believable_spacing(numbers: Sequence[float] | None) -> tuple[float, float] | None:

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.mutations import ENCODED, Case, run_case
+from medvision.dicom.store import ingest
+from medvision.dicom.stored import open_store
+from tests.dicom.builders import edit, write_series
 from tests.dicom.kinds_of_objects import write_objects
 
 ROUNDS = 2
@@ -32,3 +35,24 @@ def test_nothing_escapes_but_a_listed_reason_and_memory_stays_bounded(files):
     outcomes = [run_case(Case(path, seed)) for seed in range(1, ROUNDS + 1) for path in files]
     assert len(outcomes) > 170
     assert not [outcome for outcome in outcomes if outcome.verdict.startswith("ESCAPED")]
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [("dcmtk_jpeg-extended_u8", 1535), ("dcmtk_jpeg-baseline_u8", 3392), ("dcmtk_jpeg-baseline_u8", 6265)],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_decoder_that_gives_no_picture_at_all_costs_one_file(name, seed, files):
+    """Found by mutations: imagecodecs gave an array of no rows and no columns, which broke off the ingest."""
+    (path,) = [path for path in files if path.stem == name]
+    assert run_case(Case(path, seed)).verdict == "problem: bad_pixels"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_negative_slice_thickness_makes_no_store_that_cannot_be_read(tmp_path):
+    """Found by mutations: it broke the contract of `series.csv`, so that the STORE could not be opened."""
+    for path in write_series(tmp_path / "in"):
+        edit(path, lambda ds: setattr(ds, "SliceThickness", "-1024"))
+    ingest([tmp_path / "in"], tmp_path / "store", min_slices=1)
+    (entry,) = open_store(tmp_path / "store")
+    assert entry.row.slice_thickness_mm is None
