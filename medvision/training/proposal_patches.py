@@ -13,7 +13,7 @@ from medvision.config.augmentation import AugmentationConfig
 from medvision.config.detection import ProposalConfig
 from medvision.preprocessing.resample import normalise
 from medvision.training.augmentation import PatchChange, change_hu, draw_change, mirror, resample
-from medvision.training.nodule_insertion import insert_nodules
+from medvision.training.nodule_insertion import host_blur_mm, insert_nodules
 from medvision.training.patch_places import PatchPlaces
 from medvision.training.proposal_targets import Marks, draw_target
 from medvision.training.volumes import TrainingVolume
@@ -83,6 +83,8 @@ class PatchDataset:
         if self.augmentation:
             mean_count = self.config.inserted_nodules * (wide / edge) ** 3
             there = nodules.and_also(ignored)
-            nodules = nodules.and_also(insert_nodules(hu, there, mean_count, self.config.voxel_mm, random))
+            blur_mm = host_blur_mm(volume.spacing_mm, self.config.voxel_mm)
+            added = insert_nodules(hu, there, mean_count, self.config.voxel_mm, random, blur_mm)
+            nodules = nodules.and_also(added)
         changed, (nodules, ignored) = resample(torch.from_numpy(hu), [nodules, ignored], change, edge)
         return changed, nodules, ignored
