@@ -1,4 +1,4 @@
-"""What a scan costs: processor seconds and bytes, a stage; the figures of docs/scaling.md.
+"""What a scan costs: processor seconds of one thread and bytes, a stage; the figures of docs/scaling.md.
 
 Needs a trained model: `make demo` leaves one in demo/. Reads the same series as the ingest benchmark.
 """
@@ -6,6 +6,7 @@ Needs a trained model: `make demo` leaves one in demo/. Reads the same series as
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +24,7 @@ def main() -> None:
     if not (MODEL / "model.yaml").is_file():
         print(f"no model in {MODEL}: run `make demo` first")
         return
+    os.environ["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory() as scratch:
         folder = find_series(Path(scratch))
         out = Path(scratch) / "out"

@@ -9,7 +9,6 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
 
@@ -32,7 +31,6 @@ from medvision.models.card import SeenRecord
 from medvision.models.leakage import LeakageGuard
 from medvision.preprocessing.fingerprint import fingerprint
 from medvision.priors.compare import Exam
-from medvision.priors.find import Priors
 from medvision.reporting.build import build_report, ranked, read_report
 from medvision.reporting.case import DICOM_FORMATS, write_case
 from medvision.reporting.languages import LanguageCode
@@ -45,9 +43,6 @@ from medvision.reporting.report import (
     TrainingOverlap,
 )
 from medvision.volumes import LungMask, Scan
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +77,6 @@ class CaseSettings:
         guard: knows whom the model has seen.
         patients: what guidelines ask of patients.
         language: of the pages.
-        signing_key: to sign reports with; None where they are not signed.
-        priors: earlier examinations to compare with; None where none were given.
     """
 
     model: ModelRecord
@@ -95,8 +88,6 @@ class CaseSettings:
     guard: LeakageGuard
     patients: PatientTable = field(default_factory=PatientTable)
     language: LanguageCode = "en"
-    signing_key: Ed25519PrivateKey | None = field(default=None, repr=False)
-    priors: Priors | None = None
 
 
 def finished_report(folder: Path, settings: CaseSettings) -> Report | None:
