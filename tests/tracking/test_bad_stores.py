@@ -1,0 +1,123 @@
+"""Stores that are locked, full, or of another version: one line, and the training goes on where it can."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("mlflow")
+from mlflow import MlflowClient
+from mlflow.store.db import utils
+from sqlalchemy.exc import OperationalError
+
+from medvision.config.tracking import TrackingConfig
+from medvision.errors import OutputError
+from medvision.tracking import outbox, runs, start_run
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables, which take a second to make."""
+    path = tmp_path_factory.mktemp("tables") / "mlflow.db"
+    with start_run(TrackingConfig(uri=f"sqlite:///{path}"), name="first", params={}):
+        pass
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path: Path, tables: Path) -> TrackingConfig:
+    """A store of its own that gives up quickly on a lock."""
+    shutil.copy(tables, tmp_path)
+    uri = f"sqlite:///{tmp_path}/mlflow.db?timeout=0.05"
+    return TrackingConfig(uri=uri, experiment="own", artifact_location=(tmp_path / "files").as_uri())
+
+
+@pytest.fixture
+def database(settings: TrackingConfig) -> Iterator[sqlite3.Connection]:
+    """The same store as another program has it open."""
+    path = settings.uri.removeprefix("sqlite:///").partition("?")[0]
+    connection = sqlite3.connect(path, isolation_level=None)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "EVERY_S", 0.0)
+    monkeypatch.setattr(outbox, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(utils, "MAX_RETRY_COUNT", 1)
+
+
+def test_a_database_of_another_version_is_one_line(
+    settings: TrackingConfig, database: sqlite3.Connection
+) -> None:
+    database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    with pytest.raises(OutputError, match=r"database schema \(found version f+, but expected") as caught:  # noqa: SIM117
+        with start_run(settings, name="x", params={}):
+            pass
+    assert "\n" not in str(caught.value)
+
+
+def test_a_locked_database_is_one_line(settings: TrackingConfig, database: sqlite3.Connection) -> None:
+    database.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(OutputError, match="database is locked") as caught:  # noqa: SIM117
+        with start_run(settings, name="x", params={}):
+            pass
+    assert "\n" not in str(caught.value)
+
+
+def test_a_lock_in_the_middle_is_waited_for(
+    settings: TrackingConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def locked(*_: Any, **__: Any) -> None:
+        raise OperationalError("INSERT", {}, sqlite3.OperationalError("database is locked"))
+
+    with start_run(settings, name="x", params={}) as run:
+        run.log_metrics({"loss": 1.0}, step=1)
+        with monkeypatch.context() as patched:  # as after the 20 seconds that MLflow waits for a lock
+            patched.setattr(MlflowClient, "log_batch", locked)
+            run.log_metrics({"loss": 0.5}, step=2)
+    client = MlflowClient(settings.uri, settings.uri)
+    assert [point.value for point in client.get_metric_history(run.run_id, "loss")] == [1.0, 0.5]
+    assert client.get_run(run.run_id).info.status == "FINISHED"
+    assert "training goes on and the records wait" in caplog.text
+    assert "database is locked" in caplog.text
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EROFS])
+def test_files_that_find_no_room_do_not_stop_a_training(
+    settings: TrackingConfig,
+    reason: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(runs, "PATIENCE_S", 0.02)
+    with caplog.at_level(logging.WARNING), start_run(settings, name="x", params={}) as run:
+        monkeypatch.setattr(MlflowClient, "log_artifacts", refuse)
+        run.log_folder(tmp_path, "model")
+        run.log_metrics({"loss": 0.5}, step=1)
+        monkeypatch.setattr(outbox.Outbox, "flush", _impatient(outbox.Outbox.flush))
+        assert run.register("model", "nodules") is None
+    client = MlflowClient(settings.uri, settings.uri)
+    recorded = client.get_run(run.run_id)
+    assert recorded.info.status == "FINISHED"
+    assert recorded.data.metrics == {"loss": 0.5}
+    assert client.search_registered_models() == []
+    assert os.strerror(reason) in caplog.text
+    assert "are lost; the model directory is complete" in caplog.text
+
+
+def _impatient(flush: Any) -> Any:
+    return lambda box, patience_s=0.02: flush(box, min(patience_s, 0.02))
