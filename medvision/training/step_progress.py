@@ -39,7 +39,8 @@ class StepProgress(Callback):
         value = trainer.callback_metrics.get(self._metric)
         if value is not None:
             done = f"step {trainer.global_step} of {self._steps}"
-            logger.info("%s: %s, validation loss %.3f", self._description, done, value)
+            what = self._metric.rpartition("/")[2].replace("_", " ")
+            logger.info("%s: %s, %s %.3f", self._description, done, what, value)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Finish the bar, also where training stopped early."""
