@@ -12,6 +12,7 @@ import click
 
 from medvision.cli import options
 from medvision.cli.console import show
+from medvision.cli.places import PlaceType
 
 if TYPE_CHECKING:
     from medvision.dicom.store import IngestResult
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
 )
 @options.sources
 @click.option(
-    "-o", "--out", "store", type=options.FOLDER, required=True, metavar="STORE", help="Folder to write."
+    "-o",
+    "--out",
+    "store",
+    type=PlaceType(options.FOLDER),
+    required=True,
+    metavar="STORE",
+    help="Folder, or address such as s3://bucket/store, to write.",
 )
 @options.workers
 @click.option(
@@ -54,7 +61,7 @@ if TYPE_CHECKING:
 @options.common
 def ingest(  # noqa: PLR0913  one argument an option
     sources: tuple[Place, ...],
-    store: Path,
+    store: Place,
     workers: int | None,
     min_slices: int,
     index: Path | None,
@@ -74,25 +81,34 @@ def ingest(  # noqa: PLR0913  one argument an option
     """
     if not deidentify and (deidentify_config or key or dicom_copies):
         raise click.UsageError("--deidentify-config, --key and --dicom-copies need --deidentify beside them")
-    run = (
-        _deidentified(store, deidentify_config, key, dicom_copies=dicom_copies)
-        if deidentify
-        else _plain(store)
-    )
-    result = run(
-        sources,
-        store,
-        workers=options.count_workers(workers),
-        min_slices=min_slices,
-        resume=resume,
-        index=index,
-    )
+
+    from medvision.dicom.index import cached_index
+    from medvision.dicom.staged_store import staged_store
+    from medvision.remote.places import as_path
+
+    if index is None and not deidentify and not isinstance(store, Path):
+        index = cached_index(as_path(store))
+    with staged_store(store) as (folder, written):
+        run = (
+            _deidentified(folder, deidentify_config, key, dicom_copies=dicom_copies)
+            if deidentify
+            else _plain(folder)
+        )
+        result = run(
+            sources,
+            folder,
+            workers=options.count_workers(workers),
+            min_slices=min_slices,
+            resume=resume,
+            index=index,
+            written=written,
+        )
     lines = [
         f"{result.n_accepted + result.n_warned} series accepted ({result.n_warned} with a remark), "
         f"{result.n_rejected} rejected, {result.n_failed} failed; {result.n_problems} files with a problem",
         f"store: {store}",
     ]
-    show({**asdict(result), "exit_code": result.exit_code}, lines, as_json=as_json)
+    show({**asdict(result), "store": str(store), "exit_code": result.exit_code}, lines, as_json=as_json)
     return result.exit_code
 
 

@@ -10,7 +10,7 @@ STORE/index.sqlite                what was read of each file (`index`); not when
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -105,6 +105,7 @@ def ingest(
     resume: bool = True,
     deidentify: Deidentifier | None = None,
     index: Path | None = None,
+    written: Callable[[], None] = lambda: None,
 ) -> IngestResult:
     """Turn everything under the sources into a STORE.
 
@@ -116,6 +117,7 @@ def ingest(
         resume: keep volumes whose input has not changed, and believe the index; False reads everything anew.
         deidentify: what everything passes through before it is written; None writes it as it is.
         index: the header index; None for STORE/index.sqlite, or for no index when de-identifying.
+        written: called whenever a volume may have been completed.
 
     Raises:
         NothingToDoError: the sources hold no DICOM image.
@@ -140,6 +142,7 @@ def ingest(
         for entry, outcome in zip(usable, done, strict=True):
             known.note_hashes(entry.files, outcome.file_sha256)
             outcomes.append(outcome)
+            written()
         n_problems = _write_tables(store, found, outcomes, deidentify)
     return _count(store, outcomes, n_problems)
 

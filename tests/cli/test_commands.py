@@ -102,7 +102,7 @@ def test_train_passes_settings_and_says_what_it_made(
     recipe.write_text("task: detect_lite\noutput: model\ndata: {cohort: [a]}\n")
     given: dict[str, Any] = {}
 
-    def train(config: Any, *, resume: bool) -> TrainResult:
+    def train(config: Any, *, resume: bool, **_: Any) -> TrainResult:
         given.update(config=config, resume=resume)
         return TrainResult(config.output, "run-7", None, {"cpm": 0.5})
 
@@ -181,6 +181,7 @@ def test_infer_hands_on_options_and_exit_code(
         "language": "de",
         "sign": None,
         "priors": (),
+        "runner": "local",
     }
     printed = capsys.readouterr().out
     assert "1 processed, 2 failed" in printed

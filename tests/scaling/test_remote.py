@@ -17,7 +17,7 @@ from moto.server import ThreadedMotoServer
 from medvision.cli.main import run
 from medvision.dicom.catalogue import catalogue
 from medvision.dicom.headers import STEPS_BYTES
-from medvision.dicom.index import HeaderIndex
+from medvision.dicom.index import INDEX, HeaderIndex
 from medvision.dicom.remote_store import open_any_store
 from medvision.dicom.store import ingest
 from medvision.errors import NetworkError, OutputError, UsageError
@@ -148,6 +148,46 @@ def test_a_store_there_is_read_volume_by_volume(bucket, scans, tmp_path):
     assert entries[0].hash_input() == here.hash_input()
     assert entries[0].patient_id == here.patient_id
     assert (entries[0].load().volume.array == here.load().volume.array).all()
+
+
+def fetched(store: RemoteFolder, to: Path) -> Path:
+    for file in store.files():
+        name = file.url.removeprefix(f"{store}/")
+        to.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
+        store.fetch(name, to / name)
+    return to
+
+
+def whole(store: Path) -> dict[str, bytes]:
+    """Every file but the cache of headers."""
+    found = {str(path.relative_to(store)): path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    return {name: content for name, content in found.items() if not name.startswith(INDEX)}
+
+
+def test_a_store_there_is_what_it_would_be_here_and_goes_on(bucket, scans, tmp_path, monkeypatch, capsys):
+    """Broken off after the first volume; the next run keeps that one and completes the rest."""
+    there = bucket / "written"
+    ingest([scans], tmp_path / "here")
+    line = ["ingest", str(scans), "-o", str(there), "--workers", "1", "--json"]
+    real, puts = RemoteFolder.put, []
+
+    def breaks(folder: RemoteFolder, file: Path, name: str) -> None:
+        if len(puts) == 2:
+            raise OutputError("the line is cut")
+        puts.append(name)
+        real(folder, file, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RemoteFolder, "put", breaks)
+        assert run(line) != 0
+    assert puts == [f"volumes/{UIDS[0]}.nii.gz", f"volumes/{UIDS[0]}.json"]
+
+    assert run(line) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (said["n_kept"], said["store"]) == (1, str(there))
+    assert whole(fetched(there, tmp_path / "fetched")) == whole(tmp_path / "here")
+    assert run(line) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["n_kept"] == len(UIDS)
 
 
 @pytest.mark.usefixtures("bucket")

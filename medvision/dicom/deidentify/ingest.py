@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from medvision.config.deidentification import DeidentificationConfig
@@ -14,7 +14,7 @@ from medvision.dicom.store import IngestResult, ingest
 from medvision.errors import NothingToDoError
 
 
-def ingest_deidentified(
+def ingest_deidentified(  # noqa: PLR0913  as ingest
     sources: Sequence[Path],
     store: Path,
     *,
@@ -24,6 +24,7 @@ def ingest_deidentified(
     min_slices: int = MIN_SLICES,
     resume: bool = True,
     index: Path | None = None,
+    written: Callable[[], None] = lambda: None,
 ) -> IngestResult:
     """Turn everything under the sources into a STORE, de-identified before anything is written.
 
@@ -36,6 +37,7 @@ def ingest_deidentified(
         min_slices: stacks with fewer are rejected.
         resume: keep volumes whose input has not changed.
         index: the header index, which holds identifiers, outside of the store; None for none.
+        written: called whenever a volume may have been completed.
 
     Raises:
         NothingToDoError: the sources hold no DICOM image.
@@ -53,6 +55,7 @@ def ingest_deidentified(
             resume=resume,
             deidentify=deidentifier,
             index=index,
+            written=written,
         )
     except NothingToDoError:
         message = "no DICOM image in the sources; without --deidentify ingest says what it found instead"
