@@ -1,7 +1,8 @@
 """Stage one of the detector on a whole scan: torch beside the graphs that `medvision models export` writes.
 
 Processor seconds, the best of three interleaved runs on as many threads as torch uses. The model is
-MEDVISION_BENCH_MODEL, demo/model, or one with random weights; the series as in the other benchmarks.
+MEDVISION_BENCH_MODEL, demo/model, or one with random weights; the series as in the other benchmarks. int8
+sets its ranges by the scans of MEDVISION_BENCH_SAMPLES, or by the series itself.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +26,17 @@ from medvision.dicom.catalogue import catalogue
 from medvision.inference.proposals import LungBox, heat_map, lung_box
 from medvision.models.detector import build_detector, load_detector
 from medvision.models.directory import Fusion, ModelCard, TrainingRecord, save_model
-from medvision.models.export.job import export_model
+from medvision.models.export.job import Samples, export_model
 from medvision.models.precision import inference_dtype
+from medvision.training.export_samples import export_samples
 
 Run = Callable[[], NDArray[np.float32]]
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        model = _model(Path(scratch))
-        runs = _runs(model, Path(scratch), _box(model, Path(scratch)))
+        model, series = _model(Path(scratch)), find_series(Path(scratch) / "dicom")
+        runs = _runs(model, Path(scratch), series)
         _print(runs)
 
 
@@ -58,14 +61,16 @@ def _random_model(folder: Path) -> Path:
     return folder
 
 
-def _box(model: Path, scratch: Path) -> LungBox:
-    series = catalogue([find_series(scratch / "dicom")]).series[0]
-    return lung_box(series.load().volume, load_detector(model)[1].proposals.voxel_mm)
+def _box(model: Path, series: Path) -> LungBox:
+    volume = catalogue([series]).series[0].load().volume
+    return lung_box(volume, load_detector(model)[1].proposals.voxel_mm)
 
 
-def _runs(model: Path, scratch: Path, box: LungBox) -> dict[str, Run]:
+def _runs(model: Path, scratch: Path, series: Path) -> dict[str, Run]:
     """What → its heat map; torch in float32 first."""
-    network = load_detector(model)[0].proposals
+    network, box = load_detector(model)[0].proposals, _box(model, series)
+    given = os.environ.get("MEDVISION_BENCH_SAMPLES", series)
+    samples: dict[str, Samples | None] = {"float": None, "int8": export_samples(model, Path(given))}
     runs: dict[str, Run] = {
         f"torch {str(dtype).removeprefix('torch.')}": lambda dtype=dtype: (
             heat_map(  # type: ignore[misc]
@@ -74,10 +79,11 @@ def _runs(model: Path, scratch: Path, box: LungBox) -> dict[str, Run]:
         )
         for dtype in dict.fromkeys((torch.float32, inference_dtype("cpu")))
     }
-    for form in ("onnx", "openvino"):
-        export_model(model, scratch / form, form)
-        graph = load_detector(scratch / form)[0].proposals
-        runs[f"{form} graph"] = lambda graph=graph: heat_map(graph, box.grid)[0].probability  # type: ignore[misc]
+    for form, precision in product(("onnx", "openvino"), samples):
+        out = scratch / f"{form}-{precision}"
+        export_model(model, out, form, samples[precision])
+        graph = load_detector(out)[0].proposals
+        runs[f"{form} {precision}"] = lambda graph=graph: heat_map(graph, box.grid)[0].probability  # type: ignore[misc]
     return runs
 
 

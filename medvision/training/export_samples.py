@@ -78,7 +78,7 @@ def _detector(model: Path, source: Path) -> Samples:
             look = card.second_look
             centers = np.array([candidate.center_lps_mm for candidate in found])
             seen = extract_views(volume, centers, size_mm=look.size_mm, size_px=look.size_px)
-            views += list(torch.from_numpy(seen).float().split(1))
+            views += torch.split(torch.from_numpy(seen).float(), 1)
     return {"proposals": cubes, "second_look": views}
 
 
@@ -105,12 +105,13 @@ def _picture_classifier(model: Path, source: Path) -> Samples:
     _, card = load_picture_classifier(model)
     side = card.model.size_px
     if card.task == "classify_medmnist":
-        images = _spread(medmnist_images(read_medmnist(source).train, side), MOST)
+        everything = medmnist_images(read_medmnist(source).train, side)
+        images = everything[torch.tensor(_spread(range(len(everything)), MOST))]
     else:
         records = _spread(read_image_folder(source).records, MOST)
         loaded = [torch.from_numpy(record.load()).permute(2, 0, 1)[None] for record in records]
         images = torch.cat([resize(picture, side) for picture in loaded])
-    return {"classifier": list((images.float() / 255).split(1))}
+    return {"classifier": list(torch.split(images.float() / 255, 1))}
 
 
 def _spread(found: Sequence[T], most: int) -> Sequence[T]:

@@ -149,3 +149,17 @@ def test_pull_of_what_is_there_asks_no_server(
     monkeypatch.setitem(published.IMAGENET, "resnet18", known)
     assert run(["models", "pull", "resnet18", "--json"]) == 0
     assert _last(capsys)["pulled"] == {"resnet18": str(path)}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--format", "torch", "--precision", "int8"), "int8 goes with --format onnx or openvino, not torch"),
+        (("--format", "onnx", "--precision", "int8"), "--precision int8 needs --samples"),
+        (("--format", "onnx", "--samples", "."), "--samples is for --precision int8"),
+    ],
+)
+def test_int8_needs_a_format_and_samples(model: Path, tmp_path: Path, given, words: str, capsys) -> None:
+    assert run(["models", "export", str(model), "-o", str(tmp_path / "out"), *given]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
