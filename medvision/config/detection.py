@@ -165,8 +165,8 @@ class DetectionConfig(Settings):
     """Of the split, the initial weights and the patches."""
 
     choose_by: Literal["loss", "froc"] = "loss"
-    """What chooses the best checkpoint and stops early: the loss on the validation patients' patches and
-    candidates, or the CPM of their FROC, which takes a look at their whole lungs each time."""
+    """What chooses stage one's best checkpoint and stops it early: the loss on the validation patients' patches,
+    or the CPM of its FROC, which takes a look at their whole lungs each time. The second look stops by its loss."""
 
     data: DataConfig
     proposals: ProposalConfig = ProposalConfig()
