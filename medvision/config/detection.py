@@ -165,8 +165,9 @@ class DetectionConfig(Settings):
     """Of the split, the initial weights and the patches."""
 
     choose_by: Literal["loss", "froc"] = "loss"
-    """What chooses stage one's best checkpoint and stops it early: the loss on the validation patients' patches,
-    or the CPM of its FROC, which takes a look at their whole lungs each time. The second look stops by its loss."""
+    """What chooses stage one's best checkpoint and stops it early: the loss on the validation patients'
+    patches, or the CPM of its FROC, which looks at their whole lungs each time. The second look stops by
+    its loss."""
 
     data: DataConfig
     proposals: ProposalConfig = ProposalConfig()
