@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import csv
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -33,6 +35,10 @@ UPDATE_SECONDS = 2.0
 
 COLUMNS = ("verdict", "lung_rads", "findings", "category", "highest_probability", "name", "reason", "link")
 """Of `worklist.csv`; not the patients' references."""
+
+_MARKUP = re.compile(r"[\\`*_{}\[\]<>#|!~&]|^[-+=:]|[.)](?=\s|$)")
+_ADDRESS = re.compile(r":(?=//)|(?<=www)(?=\.)|@", re.IGNORECASE)
+_WORD_JOINER = "\u2060"
 
 
 @contextmanager
@@ -84,7 +90,7 @@ def show_picture(path: Path, key: str, description: str) -> None:
     """A small picture, kept in the artifact itself, so that it is seen wherever the file lies."""
     kind = {".webp": "webp", ".png": "png"}[path.suffix]
     data = base64.b64encode(path.read_bytes()).decode("ascii")
-    create_image_artifact(f"data:image/{kind};base64,{data}", key=key, description=description)
+    create_image_artifact(f"data:image/{kind};base64,{data}", key=key, description=_plain(description))
 
 
 def show_summary(
@@ -95,7 +101,7 @@ def show_summary(
     lines += [f"| {_plain(name)} | {_plain(value)} |" for name, value in figures.items()]
     lines += ["", *(f"- {_plain(remark)}" for remark in remarks)]
     lines += ["", "## Problems", "", *_problem_lines(problems)]
-    create_markdown_artifact("\n".join(lines) + "\n", key="summary", description=title)
+    create_markdown_artifact("\n".join(lines) + "\n", key="summary", description=_plain(title))
 
 
 def read_rows(table: Path) -> list[dict[str, str]]:
@@ -105,14 +111,15 @@ def read_rows(table: Path) -> list[dict[str, str]]:
 
 
 def _row(row: Mapping[str, str], out: Path, new: Collection[str] | None) -> dict[str, str]:
-    shown = {name: row[name] for name in COLUMNS}
+    shown = {name: _plain(row[name]) for name in COLUMNS}
     shown["link"] = _address(out, row["link"]) if row["link"] else ""
     return shown if new is None else {"new": "new" if row["name"] in new else "", **shown}
 
 
 def _address(out: Path, page: str) -> str:
+    """Percent-encoded, so that it is one address and no other Markdown."""
     base = os.environ.get(REPORTS_URL)
-    return f"{base.rstrip('/')}/{out.name}/{page}" if base else (out.resolve() / page).as_uri()
+    return f"{base.rstrip('/')}/{quote(f'{out.name}/{page}')}" if base else (out.resolve() / page).as_uri()
 
 
 def _problem_lines(problems: Sequence[Mapping[str, str]]) -> Iterable[str]:
@@ -129,6 +136,10 @@ def _problem_lines(problems: Sequence[Mapping[str, str]]) -> Iterable[str]:
 
 
 def _plain(value: object) -> str:
-    """Text that Markdown leaves as it is: file names and DICOM values are other people's."""
+    """Text that Markdown leaves as it is: file names and DICOM values are other people's.
+
+    Web and mail addresses become links once backslashes are gone, so an unseen character parts them.
+    """
     text = " ".join(str(value).split())
-    return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>#|!~" else letter for letter in text)
+    parted = _ADDRESS.sub(lambda found: found[0] + _WORD_JOINER, text)
+    return _MARKUP.sub(lambda found: f"\\{found[0]}", parted)
