@@ -53,7 +53,7 @@ def postgres() -> Iterator[str]:
     )
     try:
         _wait_for(port, running)
-        yield f"postgresql://medvision@127.0.0.1:{port}/postgres"
+        yield f"postgresql+psycopg://medvision@127.0.0.1:{port}/postgres"
     finally:
         running.send_signal(signal.SIGINT)  # SIGTERM would wait for MLflow's open connections
         running.wait(timeout=30)
