@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from medvision.tracking.runs import Run
 
+_EPOCH = "epoch"
+"""Lightning adds it to every point: a chart that is a straight line."""
+
 
 def lightning_logger(run: Run) -> Logger:
     """A Lightning logger that writes into a run and does not end it."""
@@ -22,7 +25,7 @@ def lightning_logger(run: Run) -> Logger:
         version = run.run_id
 
         def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-            run.log_metrics(metrics, step)
+            run.log_metrics({name: value for name, value in metrics.items() if name != _EPOCH}, step)
 
         def log_hyperparams(self, *args: object, **kwargs: object) -> None:
             """The run knows its parameters since it started."""

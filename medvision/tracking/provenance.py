@@ -13,7 +13,8 @@ from typing import Any
 
 import medvision
 
-_LONGEST_DIGEST = 36  # a limit of MLflow
+_LONGEST_DIGEST = 36  # these two are limits of MLflow
+_LONGEST_DESCRIPTION = 5000
 _TOLD = ("cpm", "auc", "accuracy", "sensitivity", "ece", "brier")
 """Figures that belong into a description: those whose name ends so."""
 _SOURCES = ("cohort", "manifest", "folder", "npz", "label")
@@ -84,7 +85,16 @@ def system_metrics(run_id: str, uri: str, *, resume: bool) -> Iterator[None]:
     except ImportError:  # psutil
         yield
         return
-    monitor = SystemMetricsMonitor(run_id, resume_logging=resume, tracking_uri=uri)
+
+    class PatientMonitor(SystemMetricsMonitor):  # type: ignore[misc]  # mlflow has no types
+        """Goes on where MLflow's own ends for good: when the server has been away once."""
+
+        def monitor(self) -> None:
+            while not self._shutdown_event.is_set():
+                super().monitor()
+                self._shutdown_event.wait(self.sampling_interval)
+
+    monitor = PatientMonitor(run_id, resume_logging=resume, tracking_uri=uri)
     monitor.start()
     try:
         yield
@@ -92,13 +102,22 @@ def system_metrics(run_id: str, uri: str, *, resume: bool) -> Iterator[None]:
         monitor.finish()
 
 
-def describe(name: str, params: Mapping[str, Any], figures: Mapping[str, float]) -> str:
-    """What a person reads first, in Markdown: what was learnt from what, and how well it went."""
+def describe(params: Mapping[str, Any], figures: Mapping[str, float], changed: Mapping[str, Any]) -> str:
+    """What a person reads first, in Markdown: how well it went, what was learnt from, what was set.
+
+    The pages of runs show the first lines only, and the table of a model's versions shows it as plain text.
+
+    Args:
+        params: all settings, nested.
+        figures: what the training ended with.
+        changed: the settings that are not the default, by dotted name.
+    """
+    told = [f"{name} {value:.4f}" for name, value in figures.items() if name.rpartition("/")[2] in _TOLD]
     data = params.get("data", {})
-    sources = [f"{key}: `{value}`" for key, value in data.items() if key in _SOURCES and value]
-    lines = [f"**{name}**: {params.get('task', 'training')}", "", *sources, ""]
-    told = {key: value for key, value in figures.items() if key.rpartition("/")[2] in _TOLD}
-    if told:
-        lines += ["| figure | value |", "| --- | --- |"]
-        lines += [f"| {key} | {value:.4f} |" for key, value in told.items()]
-    return "\n".join(lines).strip() + "\n"
+    sources = [f"{key} `{value}`" for key, value in data.items() if key in _SOURCES and value]
+    known = {f"data.{key}" for key in _SOURCES}
+    settings = [f"{name} `{value}`" for name, value in changed.items() if name not in known]
+    head = f"**{params.get('task', 'training')}**" + (f": {', '.join(told)}" if told else "")
+    lists = {"learnt from": sources, "set": settings}
+    more = [f"{what}: {', '.join(said)}" for what, said in lists.items() if said]
+    return "\n\n".join([head, *more])[:_LONGEST_DESCRIPTION]

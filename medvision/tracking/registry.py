@@ -72,7 +72,14 @@ class Registry:
                 self.client.delete_registered_model_alias(self.name, challenger_alias)
 
 
-def register(client: Any, name: str, run_id: str, artifact_path: str, tags: Mapping[str, str]) -> str:  # noqa: ANN401  an MlflowClient
+def register(
+    client: Any,  # noqa: ANN401  an MlflowClient
+    name: str,
+    run_id: str,
+    artifact_path: str,
+    tags: Mapping[str, str],
+    description: str,
+) -> str:
     """Make a run's folder a new version of a registered model, with the alias `challenger`.
 
     Returns:
@@ -80,7 +87,8 @@ def register(client: Any, name: str, run_id: str, artifact_path: str, tags: Mapp
     """
     _create_model(client, name)
     source = f"{client.get_run(run_id).info.artifact_uri}/{artifact_path}"
-    version = str(client.create_model_version(name, source, run_id=run_id, tags=dict(tags)).version)
+    told = {"tags": dict(tags), "description": description}
+    version = str(client.create_model_version(name, source, run_id=run_id, **told).version)
     client.set_registered_model_alias(name, CHALLENGER, version)
     return version
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import getpass
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,6 +37,11 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_PARAMETER = 6000  # these two are limits of MLflow
 _PARAMETERS_A_BATCH = 100
+_WHERE = frozenset({"output"})
+"""Differs from run to run and makes no difference: MLflow's comparison would draw it first."""
+
+Describe = Callable[[Mapping[str, float]], str]
+"""From the figures of a training to words for a person."""
 
 
 class Run(Protocol):
@@ -113,12 +119,14 @@ class _Unrecorded:
 class _MlflowRun:
     """A run in MLflow. All calls name the run, so any thread may make them."""
 
-    def __init__(self, client: Any, run_id: str, uri: str) -> None:  # noqa: ANN401  an MlflowClient
+    def __init__(self, client: Any, run_id: str, uri: str, describe: Describe) -> None:  # noqa: ANN401  an MlflowClient
         self._client = client
         self._run_id = run_id
         self._uri = uri
+        self._describe = describe
         self._outbox = Outbox(client, run_id, uri)
-        self.figures: dict[str, float] = {}
+        self._last_step: dict[str, int] = {}
+        self._figures: dict[str, float] = {}
 
     @property
     def run_id(self) -> str | None:
@@ -128,9 +136,15 @@ class _MlflowRun:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._outbox.add_points([Metric(name, float(v), now, step or 0) for name, v in metrics.items()])
         if step is None:
-            self.figures.update(metrics)
+            self._figures.update(metrics)
+        else:
+            self._last_step |= dict.fromkeys(metrics, step)
+        # A figure without a step ends the curve of its name: MLflow shows the value of the highest step.
+        points = [
+            Metric(name, float(value), now, self._last_step.get(name, 0)) for name, value in metrics.items()
+        ]
+        self._outbox.add_points(points)
 
     def log_data(self, data: DataIdentity) -> None:
         inputs = [data.to_mlflow()]
@@ -157,17 +171,19 @@ class _MlflowRun:
     def register(self, artifact_path: str, name: str) -> str | None:
         try:
             if self._outbox.flush():
-                tags = {key: f"{value:.4g}" for key, value in self.figures.items()}
-                return register(self._client, name, self._run_id, artifact_path, tags)
+                tags = {key: f"{value:.4g}" for key, value in self._figures.items()}
+                words = self._describe(self._figures)
+                return register(self._client, name, self._run_id, artifact_path, tags, words)
             reason = "the model is not there yet"
         except failures() as error:
             reason = first_line(error)
         logger.warning("tracking at %s: no version of %s was registered: %s", self._uri, name, reason)
         return None
 
-    def note(self, markdown: str) -> None:
+    def note(self) -> None:
         """Set the description that the run's page shows."""
-        self._outbox.add(lambda: self._client.set_tag(self._run_id, "mlflow.note.content", markdown))
+        words = self._describe(self._figures)
+        self._outbox.add(lambda: self._client.set_tag(self._run_id, "mlflow.note.content", words))
 
     def finish(self, status: str, patience_s: float) -> None:
         """Send what is left and end the run; says what could not be sent."""
@@ -212,6 +228,7 @@ def start_run(
     *,
     name: str,
     params: Mapping[str, Any],
+    changed: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
     remember: Path | None = None,
     resume: bool = False,
@@ -225,6 +242,7 @@ def start_run(
         settings: where to record. Not enabled, or MLflow not installed: nothing is recorded.
         name: name of the run where the settings give none.
         params: what the run depends on; nested mappings become dotted names.
+        changed: those of them that are not the default, for the description.
         tags: words to find the run by.
         remember: file that keeps the run's identifier, so that a later call can go on with the run.
         resume: go on with the run of that file, if it is still there.
@@ -242,13 +260,14 @@ def start_run(
         run_id = _create_run(client, settings, settings.run_name or name, tags or {})
     if remember:
         write_text(remember, run_id + "\n")
-    run = _MlflowRun(client, run_id, settings.uri)
+    words = partial(describe, params, changed=dict(flatten(changed or {})))
+    run = _MlflowRun(client, run_id, settings.uri, words)
     status, patience_s = "FAILED", 0.0
     try:
         with raise_when_terminated(), system_metrics(run_id, settings.uri, resume=again):
             _log_params(client, settings, run_id, params)
             yield run
-            run.note(describe(name, params, run.figures))
+            run.note()
         status, patience_s = "FINISHED", PATIENCE_S
     except (KeyboardInterrupt, Terminated):
         status = "KILLED"
@@ -298,7 +317,8 @@ def _log_params(client: Any, settings: TrackingConfig, run_id: str, params: Mapp
     import yaml
     from mlflow.entities import Param
 
-    flat = [Param(key, str(value)[:_LONGEST_PARAMETER]) for key, value in flatten(params)]
+    told = ((key, value) for key, value in flatten(params) if key not in _WHERE)
+    flat = [Param(key, str(value)[:_LONGEST_PARAMETER]) for key, value in told]
     with one_line_errors(OutputError, f"cannot record the run at {settings.uri}"):
         for start in range(0, len(flat), _PARAMETERS_A_BATCH):
             client.log_batch(run_id, params=flat[start : start + _PARAMETERS_A_BATCH])

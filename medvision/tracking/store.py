@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,9 @@ _HABITS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 """MLflow would ask a server that is away for minutes, and draw bars in logs; what the user has set stays."""
-_CHATTY = ("alembic", "mlflow.models", "mlflow.pyfunc", "mlflow.store.db.utils", "mlflow.system_metrics")
+_CAUSE = re.compile(r"""\(Caused by \w+\(["']?(.+?)["']?\)\)$""")
+"""The end of what urllib3 says of a server that does not answer, after its address in three ways."""
+_CHATTY = ("alembic", "mlflow.models", "mlflow.pyfunc", "mlflow.store.db.utils")
 """Their loggers tell every step of what they do."""
 
 
@@ -78,6 +81,8 @@ def _calm_down() -> None:
         os.environ.setdefault(name, value)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It can only complain of a server that is away, at each sample: the outbox says so once.
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)
 
 
 def sqlite_path(uri: str) -> Path:
@@ -107,7 +112,8 @@ def failures() -> tuple[type[Exception], ...]:
 def first_line(error: Exception) -> str:
     """What an error says, in one line."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0]
+    cause = _CAUSE.search(lines[0])
+    return cause[1] if cause else lines[0]
 
 
 @contextmanager

@@ -18,6 +18,7 @@ WORK_FOLDER = ".work"
 RUN_ID = "run_id"
 """In the folder of checkpoints: the run that goes on when the training does."""
 
+_NO_SETTINGS = {"tracking", "output", "name", "task"}
 
 PARENT = "mlflow.parentRunId"
 """Tag by which MLflow shows a run below another."""
@@ -44,7 +45,12 @@ def run_name(config: JobConfig) -> str:
 
 def run_tags(config: JobConfig) -> dict[str, str]:
     """What runs are filtered by."""
-    return {"task": config.task, "model.name": config.name, "model.version": config_sha256(config)[:12]}
+    return {
+        "task": config.task,
+        "model.name": config.name,
+        "model.version": config_sha256(config)[:12],
+        "output": str(config.output),
+    }
 
 
 @contextmanager
@@ -66,6 +72,7 @@ def tracked(
         config.tracking,
         name=run_name(config),
         params=config.model_dump(mode="json", exclude={"tracking"}),
+        changed=config.model_dump(mode="json", exclude=_NO_SETTINGS, exclude_defaults=True),
         tags=run_tags(config) | ({PARENT: parent} if parent else {}),
         remember=work / RUN_ID if work else None,
         resume=resume,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import logging
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from medvision.tracking import flatten, resolve_model, start_run
 
 pytest.importorskip("mlflow")
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,55 @@ def test_a_run_keeps_parameters_metrics_and_files(
     }
 
 
+def test_a_last_figure_ends_the_curve_of_its_name(store: TrackingConfig, client: MlflowClient) -> None:
+    with start_run(store, name="curve", params={}) as run:
+        for step, value in enumerate((0.5, 0.75, 0.625)):
+            run.log_metrics({"val/auc": value}, step=step)
+        run.log_metrics({"val/auc": 0.75, "val/cpm": 0.5})
+
+    assert client.get_run(run.run_id).data.metrics == {"val/auc": 0.75, "val/cpm": 0.5}
+    assert [point.step for point in client.get_metric_history(run.run_id, "val/auc")] == [0, 1, 2, 2]
+
+
+def test_run_and_version_say_what_was_set_and_what_came_of_it(
+    store: TrackingConfig, client: MlflowClient, model: Path
+) -> None:
+    params = {"task": "detect", "seed": 3, "output": "out", "data": {"cohort": "a", "workers": 2}}
+    changed = {"seed": 3, "data": {"cohort": "a"}}
+    with start_run(store, name="told", params=params, changed=changed) as run:
+        run.log_metrics({"validation/cpm": 0.75, "validation/scans": 9})
+        run.log_folder(model, "model")
+        version = run.register("model", "told")
+
+    words = "**detect**: validation/cpm 0.7500\n\nlearnt from: cohort `a`\n\nset: seed `3`"
+    recorded = client.get_run(run.run_id)
+    assert recorded.data.tags["mlflow.note.content"] == words
+    assert client.get_model_version("told", str(version)).description == words
+    assert "output" not in recorded.data.params
+    assert "output: out" in Path(client.download_artifacts(run.run_id, "config.yaml")).read_text()
+
+
+def test_system_metrics_go_on_after_the_store_was_away(
+    store: TrackingConfig, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    real, asked = MlflowClient.get_run, []
+
+    def away_at_first(self: MlflowClient, run_id: str) -> object:
+        asked.append(run_id)
+        if len(asked) <= 2:
+            raise MlflowException("connection refused")
+        return real(self, run_id)
+
+    monkeypatch.setattr(MlflowClient, "get_run", away_at_first)
+    with start_run(store, name="away", params={}) as run:
+        end = time.monotonic() + 20
+        while len(asked) < 5 and time.monotonic() < end:
+            time.sleep(0.05)
+
+    assert "system/cpu_utilization_percentage" in client.get_run(run.run_id).data.metrics
+
+
 def test_files_lie_beside_the_database(store: TrackingConfig) -> None:
     with start_run(store, name="where", params={}) as run:
         run.log_text("x", "x.txt")
@@ -108,13 +159,14 @@ def test_lightning_writes_into_the_same_run(store: TrackingConfig, client: Mlflo
     with start_run(store, name="lightning", params={}) as run:
         logger = run.lightning_logger()
         assert logger is not None
-        logger.log_metrics({"val_loss": 0.125}, step=7)
+        logger.log_metrics({"val_loss": 0.125, "epoch": 3}, step=7)
         logger.log_hyperparams({"ignored": 1})
         logger.finalize("success")
         assert client.get_run(run.run_id).info.status == "RUNNING"
 
     (point,) = client.get_metric_history(run.run_id, "val_loss")
     assert (point.step, point.value) == (7, 0.125)
+    assert "epoch" not in client.get_run(run.run_id).data.metrics
 
 
 def test_a_registered_model_is_found_by_every_name(

@@ -216,7 +216,10 @@ def test_the_run_names_its_data_and_a_resumed_training_goes_on_in_it(store, tmp_
     (run,) = client.search_runs(["1"])
     assert (run.info.run_id, run.info.status) == (result.run_id, "FINISHED")
     assert run.info.run_name == f"detect_lite {load_detector(result.model)[1].version}"
-    assert "| validation/cpm |" in run.data.tags["mlflow.note.content"]
+    words = run.data.tags["mlflow.note.content"]
+    assert words.startswith("**detect_lite**: validation/cpm ")
+    assert "candidates.per_scan `8`" in words
+    assert "data.cohort" not in words
     inputs = {entry.tags[0].value: entry.dataset for entry in run.inputs.dataset_inputs}
     assert inputs.keys() == {"training", "validation"}
     assert json.loads(inputs["training"].profile) == {"series": 2, "patients": 2, "nodules": 4}
