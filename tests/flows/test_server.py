@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import threading
@@ -31,7 +30,7 @@ from flows import events
 from flows.endings import NOTHING_NEW
 from flows.setup import setup
 from medvision.cli.main import run as run_command
-from tests.flows.servers import Server, wait_until
+from tests.flows.servers import Server, stop, wait_until
 
 SECRET = "token-that-nobody-sees"  # noqa: S105  of a webhook that lives for a test
 
@@ -122,9 +121,8 @@ def test_a_scheduled_run_fires_and_a_worker_carries_it_out(
     try:
         run = wait_until(ended, worker)
     finally:
-        worker.send_signal(signal.SIGINT)
-        worker.wait(60)
         client.delete_deployment_schedule(deployed["nightly"], schedule.id)
+        stop(worker)
     assert run.auto_scheduled
     assert (run.state.name, run.state.type.value) == (NOTHING_NEW, "COMPLETED")
     assert run.parameters["model"] == "models:/medvision-detector@champion", "as the deployment says"
@@ -140,6 +138,33 @@ def test_a_night_that_would_overlap_the_last_one_is_cancelled(
 
     assert client.read_flow_run(second.id).state.is_cancelled()
     client.set_flow_run_state(first.id, Cancelled(), force=True)
+
+
+@pytest.mark.parametrize(
+    ("event", "about", "deployment", "parameters"),
+    [
+        (events.CHAMPION, "model.medvision-detector", "evaluate", {"cohort": "data/frozen"}),
+        (events.DRIFT, "worklist.out", "retrain", {"frozen": "data/frozen", "always": True}),
+    ],
+)
+def test_an_event_starts_the_deployment_that_waits_for_it(
+    deployed: dict[str, UUID],
+    client: SyncPrefectClient,
+    event: str,
+    about: str,
+    deployment: str,
+    parameters: dict[str, Any],
+) -> None:
+    def runs() -> list[FlowRun]:
+        return [run for run in client.read_flow_runs() if run.deployment_id == deployed[deployment]]
+
+    assert not [run for run in runs() if not run.auto_scheduled]
+    events.announce(event, about, {"verdict": "no worse"})
+
+    (run,) = wait_until(lambda: [run for run in runs() if not run.auto_scheduled])
+    assert run.created_by.type == "AUTOMATION"
+    assert run.parameters.items() >= parameters.items()
+    client.delete_flow_run(run.id)
 
 
 @pytest.mark.usefixtures("server")
