@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("prefect")
 from tests.flows.library import Library
-from tests.flows.servers import Server, answers, settings_of, wait_until
+from tests.flows.servers import Server, answers, settings_of, stop, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +35,7 @@ def server_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
             wait_until(lambda: answers(server.url), process)
             yield server
         finally:
-            process.terminate()
-            process.wait(30)
+            stop(process)
 
 
 @pytest.fixture

@@ -55,6 +55,16 @@ def settings_of(home: Path) -> dict[str, str]:
     }
 
 
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end; a worker with a run in hand would wait for that, and is not waited for."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def wait_until(condition: Callable[[], T], process: subprocess.Popen[bytes] | None = None) -> T:
     """What the condition gives as soon as it gives something."""
     end = time.monotonic() + PATIENCE_SECONDS
