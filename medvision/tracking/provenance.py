@@ -117,7 +117,7 @@ def describe(params: Mapping[str, Any], figures: Mapping[str, float], changed: M
     sources = [f"{key} `{value}`" for key, value in data.items() if key in _SOURCES and value]
     known = {f"data.{key}" for key in _SOURCES}
     settings = [f"{name} `{value}`" for name, value in changed.items() if name not in known]
-    head = f"**{params.get('task', 'training')}**" + (f": {', '.join(told)}" if told else "")
+    head = str(params.get("task", "training")) + (f": {', '.join(told)}" if told else "")
     lists = {"learnt from": sources, "set": settings}
     more = [f"{what}: {', '.join(said)}" for what, said in lists.items() if said]
     return "\n\n".join([head, *more])[:_LONGEST_DESCRIPTION]

@@ -99,7 +99,7 @@ def test_run_and_version_say_what_was_set_and_what_came_of_it(
         run.log_folder(model, "model")
         version = run.register("model", "told")
 
-    words = "**detect**: validation/cpm 0.7500\n\nlearnt from: cohort `a`\n\nset: seed `3`"
+    words = "detect: validation/cpm 0.7500\n\nlearnt from: cohort `a`\n\nset: seed `3`"
     recorded = client.get_run(run.run_id)
     assert recorded.data.tags["mlflow.note.content"] == words
     assert client.get_model_version("told", str(version)).description == words

@@ -217,7 +217,7 @@ def test_the_run_names_its_data_and_a_resumed_training_goes_on_in_it(store, tmp_
     assert (run.info.run_id, run.info.status) == (result.run_id, "FINISHED")
     assert run.info.run_name == f"detect_lite {load_detector(result.model)[1].version}"
     words = run.data.tags["mlflow.note.content"]
-    assert words.startswith("**detect_lite**: validation/cpm ")
+    assert words.startswith("detect_lite: validation/cpm ")
     assert "candidates.per_scan `8`" in words
     assert "data.cohort" not in words
     inputs = {entry.tags[0].value: entry.dataset for entry in run.inputs.dataset_inputs}
