@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ class _Interface:
 
 @contextmanager
 def packaged(directory: Path) -> Iterator[Path]:
-    """A folder for MLflow: a model's with `MLmodel` beside it, any other as it is.
+    """A folder for MLflow: a model's with `MLmodel` beside it, any other as it is, without hidden files.
 
     Args:
         directory: a model directory.
@@ -44,15 +45,18 @@ def packaged(directory: Path) -> Iterator[Path]:
         card = load_card(directory, AnyCard)
     except ModelError:
         card = None
-    if card is None or card.task not in DETECTS + CLASSIFIES:
-        yield directory
-        return
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow warns of type hints in its own code
-        folder = Path(scratch) / "model"
-        interface = _of_detector() if card.task in DETECTS else _of_classifier(directory)
-        _save(directory, folder, interface, card)
-        yield folder
+    with tempfile.TemporaryDirectory() as scratch:
+        plain = Path(scratch) / "plain" / INSIDE.name
+        shutil.copytree(directory, plain, ignore=shutil.ignore_patterns(".*"))
+        if card is None or card.task not in DETECTS + CLASSIFIES:
+            yield plain
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MLflow warns of type hints in its own code
+            folder = Path(scratch) / "model"
+            interface = _of_detector() if card.task in DETECTS else _of_classifier(plain)
+            _save(plain, folder, interface, card)
+            yield folder
 
 
 def _of_detector() -> _Interface:

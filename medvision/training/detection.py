@@ -65,6 +65,7 @@ def train(config: DetectionConfig, *, resume: bool = False, parent: str | None =
         run.log_metrics(result.metrics)
         run.log_folder(config.output / EVALUATION, EVALUATION)
         version = keep_model(run, config)
+    remove_work(config)
     logger.info("model %s version %s written to %s", card.name, card.version, config.output)
     return TrainResult(config.output, run.run_id, version, dict(result.metrics))
 
@@ -146,6 +147,4 @@ def _train_second_look(
 def _save(
     config: DetectionConfig, card: ModelCard, proposals: HeatMapNet, second_look: NoduleClassifier
 ) -> ModelCard:
-    sealed = save_model(config.output, card, TwoStageDetector(proposals, second_look))
-    remove_work(config)
-    return sealed
+    return save_model(config.output, card, TwoStageDetector(proposals, second_look))

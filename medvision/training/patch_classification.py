@@ -76,6 +76,7 @@ def train(config: ClassifyPatchesConfig, *, resume: bool = False) -> TrainResult
         metrics = _train(config, networks, cohort, unlabelled, run, resume=resume)
         run.log_metrics({f"cv/{name}": value for name, value in metrics.items()})
         version = keep_model(run, config)
+    remove_work(config)
     return TrainResult(config.output, run.run_id, version, metrics)
 
 
@@ -102,7 +103,6 @@ def _train(
     log_folds(run, run_name(config), result)
     write_record(config.output, result)
     save_model(config.output, _card(config, cohort.found, metrics, run.run_id, learnt), learnt.network)
-    remove_work(config)
     log_patch_figures(run, result, learnt.network, cohort)
     return metrics
 

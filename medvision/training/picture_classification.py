@@ -53,6 +53,7 @@ def train(config: Config, *, resume: bool = False) -> TrainResult:
             metrics = _train(config, network, pictures, run, work, resume=resume)
             run.log_metrics(metrics)
             version = keep_model(run, config)
+    remove_work(config)
     return TrainResult(config.output, run.run_id, version, metrics)
 
 
@@ -74,7 +75,6 @@ def _train(
     }
     metrics = write_record(config.output, judged, pictures.classes, history)
     save_model(config.output, _card(config, pictures, metrics, run.run_id), network)
-    remove_work(config)
     log_picture_figures(run, judged, network, pictures)
     return metrics
 

@@ -34,7 +34,7 @@ def work_folder(config: JobConfig) -> Path:
 
 
 def remove_work(config: JobConfig) -> None:
-    """The training is complete: its checkpoints are in the way of the model directory."""
+    """The training is complete and its run has ended: until then, a kill must find where to go on."""
     shutil.rmtree(config.output / WORK_FOLDER)
 
 

@@ -81,11 +81,11 @@ def train(job: RetinaNetJob, *, resume: bool = False, parent: str | None = None)
             update={"operating_points": operating_points(measured), "metrics": froc_metrics(measured)}
         )
         card = save_model(job.output, card, network)
-        remove_work(job)
         write_split(job.output / SPLIT, split.record)
         run.log_metrics(card.metrics)
         run.log_folder(job.output / EVALUATION, EVALUATION)
         version = keep_model(run, job)
+    remove_work(job)
     logger.info("model %s version %s written to %s", card.name, card.version, job.output)
     return TrainResult(job.output, run.run_id, version, dict(card.metrics))
 
