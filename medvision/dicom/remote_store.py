@@ -17,8 +17,8 @@ from medvision.dicom.sidecar import (
     read_input_sha256,
     read_patient_id,
 )
-from medvision.dicom.stored import SERIES_CSV, StoreEntry, is_store, open_store
-from medvision.dicom.tables import Fingerprint, ScanReading, ScanSource, SeriesRow, Status
+from medvision.dicom.stored import SERIES_CSV, DescribedEntry, StoreEntry, is_store, open_store
+from medvision.dicom.tables import Fingerprint, ScanSource, SeriesRow
 from medvision.errors import DicomError, NetworkError
 from medvision.files import make_folder
 from medvision.remote.places import Place, RemoteFolder
@@ -26,7 +26,7 @@ from medvision.volumes import Scan
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteEntry:
+class RemoteEntry(DescribedEntry):
     """One series in a STORE behind an address; the same face as a `StoreEntry`.
 
     Attributes:
@@ -38,16 +38,6 @@ class RemoteEntry:
     store: RemoteFolder
     row: SeriesRow
     known_patient_id: str | None = field(default=None, repr=False)
-
-    @property
-    def name(self) -> str:
-        """Series Instance UID, with `_2`, `_3` … for further stacks."""
-        return self.row.name
-
-    @property
-    def status(self) -> Status:
-        """Accepted, warned or rejected."""
-        return self.row.status
 
     @property
     def patient_id(self) -> str:
@@ -78,19 +68,6 @@ class RemoteEntry:
         """
         with self._here() as store:
             return Fingerprint(read_input_sha256(store, self.name))
-
-    def hash_input(self) -> str:
-        """The `input_sha256` of its Scan, from the sidecar."""
-        return self.fingerprint().input_sha256
-
-    def read_scan(self) -> ScanReading:
-        """Fetch and read volume and sidecar.
-
-        Raises:
-            DicomError: it was rejected, cannot be fetched, or is damaged.
-        """
-        scan = self.load()
-        return ScanReading(scan, Fingerprint(scan.input_sha256))
 
     def load(self) -> Scan:
         """Fetch and read volume and sidecar.

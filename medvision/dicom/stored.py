@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +16,46 @@ from medvision.volumes import Scan
 SERIES_CSV = "series.csv"
 
 
+class DescribedEntry(ABC):
+    """What a series in a STORE is by its row and its sidecar, wherever the STORE lies."""
+
+    __slots__ = ()
+    row: SeriesRow
+
+    @property
+    def name(self) -> str:
+        """Series Instance UID, with `_2`, `_3` … for further stacks."""
+        return self.row.name
+
+    @property
+    def status(self) -> Status:
+        """Accepted, warned or rejected."""
+        return self.row.status
+
+    @abstractmethod
+    def fingerprint(self) -> Fingerprint:
+        """From the sidecar."""
+
+    @abstractmethod
+    def load(self) -> Scan:
+        """Volume and sidecar."""
+
+    def hash_input(self) -> str:
+        """The `input_sha256` of its Scan, from the sidecar."""
+        return self.fingerprint().input_sha256
+
+    def read_scan(self) -> ScanReading:
+        """Read volume and sidecar.
+
+        Raises:
+            DicomError: it was rejected, cannot be read, or is damaged.
+        """
+        scan = self.load()
+        return ScanReading(scan, Fingerprint(scan.input_sha256))
+
+
 @dataclass(frozen=True, slots=True)
-class StoreEntry:
+class StoreEntry(DescribedEntry):
     """One series in a STORE; the same face as a `SeriesEntry`.
 
     Attributes:
@@ -29,33 +68,10 @@ class StoreEntry:
     row: SeriesRow
     known_patient_id: str | None = field(default=None, repr=False)
 
-    @property
-    def name(self) -> str:
-        """Series Instance UID, with `_2`, `_3` … for further stacks."""
-        return self.row.name
-
-    @property
-    def status(self) -> Status:
-        """Accepted, warned or rejected."""
-        return self.row.status
-
     def fingerprint(self) -> Fingerprint:
         """From the sidecar; empty where there is none."""
         known = read_known(self.store, self.name)
         return Fingerprint(known.input_sha256 if known else "")
-
-    def hash_input(self) -> str:
-        """The `input_sha256` of its Scan, from the sidecar; empty where there is none."""
-        return self.fingerprint().input_sha256
-
-    def read_scan(self) -> ScanReading:
-        """Read volume and sidecar.
-
-        Raises:
-            DicomError: it was rejected, or the store is damaged.
-        """
-        scan = self.load()
-        return ScanReading(scan, Fingerprint(scan.input_sha256))
 
     @property
     def patient_id(self) -> str:

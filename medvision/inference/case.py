@@ -6,7 +6,7 @@ import csv
 import io
 import logging
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -183,7 +183,7 @@ def process_case(
     examined = examine(scan, predictor, settings, earlier)
     report, detection = examined.report, examined.detection
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / CANDIDATES, candidates_csv(scan.name, detection.candidates))
+    write_text(folder / CANDIDATES, candidates_csv({scan.name: detection.candidates}))
     centers = [finding.center_lps_mm for finding in report.findings] if "html" in settings.formats else []
     clock = StageClock()
     with clock.stage("explanations"):
@@ -234,12 +234,13 @@ def measure_findings(
     return [(candidate, *measure(scan.volume, candidate, lungs)) for candidate in reported]
 
 
-def candidates_csv(name: str, candidates: Sequence[Candidate]) -> str:
-    """All candidates as LUNA16 submission rows."""
+def candidates_csv(found: Mapping[str, Sequence[Candidate]]) -> str:
+    """All candidates of each series, by its name, as a LUNA16 submission."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for candidate in candidates:
-        x, y, z = candidate.center_lps_mm
-        writer.writerow([name, f"{x:.3f}", f"{y:.3f}", f"{z:.3f}", f"{candidate.probability:.6f}"])
+    for name, candidates in found.items():
+        for candidate in candidates:
+            x, y, z = candidate.center_lps_mm
+            writer.writerow([name, f"{x:.3f}", f"{y:.3f}", f"{z:.3f}", f"{candidate.probability:.6f}"])
     return text.getvalue()

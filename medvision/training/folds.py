@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from medvision.config.base import config_sha256
@@ -15,6 +14,7 @@ from medvision.errors import NothingToDoError
 from medvision.evaluation.froc import FrocResult
 from medvision.files import make_folder, write_text
 from medvision.findings import Candidate
+from medvision.inference.case import candidates_csv
 from medvision.inference.detectors import Detector, open_detector
 from medvision.models.card import CARD
 from medvision.models.detector_card import load_detector_card
@@ -22,7 +22,7 @@ from medvision.progress import track
 from medvision.training.cohort_split import fold_numbers, split_cohorts
 from medvision.training.result import TrainResult
 from medvision.training.tracked_run import remove_work, tracked, work_folder
-from medvision.training.validation import EVALUATION, measure, write_froc
+from medvision.training.validation import EVALUATION, froc_metrics, measure, write_froc
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,6 @@ Found = Mapping[str, Sequence[Candidate]]
 """Series Instance UID → candidates."""
 
 PREDICTIONS = "predictions.csv"
-HEADER = "seriesuid,coordX,coordY,coordZ,probability"
 
 
 class Train(Protocol):
@@ -111,26 +110,9 @@ def _judge(found: Found, tested: Sequence[LabelledSeries], config: Config) -> Fr
     measured = measure(found, tested, config.seed)
     folder = make_folder(config.output / EVALUATION)
     write_froc(measured, folder)
-    _write_predictions(found, folder / PREDICTIONS)
+    write_text(folder / PREDICTIONS, candidates_csv(found))
     return measured
 
 
-def _write_predictions(found: Found, path: Path) -> None:
-    rows = [
-        f"{uid},{','.join(f'{value:.3f}' for value in one.center_lps_mm)},{one.probability:.6f}"
-        for uid, candidates in found.items()
-        for one in candidates
-    ]
-    write_text(path, "\n".join([HEADER, *rows]) + "\n")
-
-
 def _metrics(measured: FrocResult, folds: int) -> dict[str, float]:
-    _, lower, upper = measured.cpm_interval or (measured.cpm,) * 3
-    return {
-        "out_of_fold/cpm": measured.cpm,
-        "out_of_fold/cpm_lower": lower,
-        "out_of_fold/cpm_upper": upper,
-        "out_of_fold/scans": float(measured.n_scans),
-        "out_of_fold/nodules": float(measured.n_nodules),
-        "out_of_fold/folds": float(folds),
-    }
+    return froc_metrics(measured, "out_of_fold") | {"out_of_fold/folds": float(folds)}

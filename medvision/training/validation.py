@@ -79,15 +79,15 @@ def measure(
     )
 
 
-def froc_metrics(measured: FrocResult) -> dict[str, float]:
-    """What a card and a run say of a FROC on the validation patients."""
+def froc_metrics(measured: FrocResult, group: str = "validation") -> dict[str, float]:
+    """What a card and a run say of a FROC; the group says on which patients."""
     _, lower, upper = measured.cpm_interval or (measured.cpm,) * 3
     return {
-        "validation/cpm": measured.cpm,
-        "validation/cpm_lower": lower,
-        "validation/cpm_upper": upper,
-        "validation/scans": float(measured.n_scans),
-        "validation/nodules": float(measured.n_nodules),
+        f"{group}/cpm": measured.cpm,
+        f"{group}/cpm_lower": lower,
+        f"{group}/cpm_upper": upper,
+        f"{group}/scans": float(measured.n_scans),
+        f"{group}/nodules": float(measured.n_nodules),
     }
 
 
