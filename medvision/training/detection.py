@@ -31,6 +31,7 @@ from medvision.training.second_look import train_second_look
 from medvision.training.tracked_run import keep_model, remove_work, tracked, work_folder
 from medvision.training.validation import EVALUATION, Validation, validate
 from medvision.training.volume_hand_over import hand_over, take_over
+from medvision.training.volume_shelf import VolumeShelf, open_shelf
 from medvision.training.volumes import TrainingVolume
 
 logger = logging.getLogger(__name__)
@@ -39,13 +40,20 @@ PROPOSALS = "proposals"
 """Checkpoints of stage one, in the work folder."""
 
 
-def train(config: DetectionConfig, *, resume: bool = False, parent: str | None = None) -> TrainResult:
+def train(
+    config: DetectionConfig,
+    *,
+    resume: bool = False,
+    parent: str | None = None,
+    shelf: VolumeShelf | None = None,
+) -> TrainResult:
     """Train on the configured cohorts and write a model directory.
 
     Args:
         config: everything the result depends on.
         resume: go on from the checkpoints of an interrupted training.
         parent: identifier of the run that this training's is a part of.
+        shelf: patients that this run's other folds have read; its own where None.
 
     Raises:
         OutputError: the model directory cannot be written.
@@ -55,7 +63,7 @@ def train(config: DetectionConfig, *, resume: bool = False, parent: str | None =
     work = work_folder(config)
     torch.set_float32_matmul_precision("high")
     split = split_cohorts(config)
-    training, validation = read_patients(config.data, split, config.proposals.voxel_mm, work)
+    training, validation = read_patients(split, shelf or open_shelf(config, work))
     refuse_known_weights(config.second_look.weights, validation)
     hand_over((training, validation))
     with tracked(config, work, resume=resume, parent=parent) as run:

@@ -23,6 +23,7 @@ from medvision.training.cohort_split import fold_numbers, split_cohorts
 from medvision.training.result import TrainResult
 from medvision.training.tracked_run import remove_work, tracked, work_folder
 from medvision.training.validation import EVALUATION, froc_metrics, measure, write_froc
+from medvision.training.volume_shelf import VolumeShelf, open_shelf
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,9 @@ PREDICTIONS = "predictions.csv"
 class Train(Protocol):
     """The training of one fold."""
 
-    def __call__(self, config: Config, *, resume: bool, parent: str | None) -> TrainResult:
+    def __call__(
+        self, config: Config, *, resume: bool, parent: str | None, shelf: VolumeShelf
+    ) -> TrainResult:
         """Write a model directory, in a run below the parent's."""
 
 
@@ -58,7 +61,7 @@ def train_folds(config: Config, train: Train, *, resume: bool = False) -> TrainR
         DataError, NothingToDoError: as one training.
     """
     work = work_folder(config)
-    numbers = fold_numbers(config)
+    numbers, shelf = fold_numbers(config), open_shelf(config, work)
     found: dict[str, Sequence[Candidate]] = {}
     tested: list[LabelledSeries] = []
     with tracked(config, work, resume=resume) as run:
@@ -66,7 +69,7 @@ def train_folds(config: Config, train: Train, *, resume: bool = False) -> TrainR
             logger.info("fold %d, the test of %d", number, len(numbers))
             one = _of_fold(config, number)
             if not (resume and _is_trained(one)):
-                train(one, resume=resume, parent=run.run_id)
+                train(one, resume=resume, parent=run.run_id, shelf=shelf)
             series = split_cohorts(one).test
             found |= _predict(open_detector(one.output), series)
             tested += series

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from medvision.config.classification import ClassifyPatchesConfig
 from medvision.config.detection import DetectionConfig
 from medvision.config.jobs import JobConfig
@@ -11,6 +13,9 @@ from medvision.exclusive import alone_in
 from medvision.files import make_folder
 from medvision.training import ranks
 from medvision.training.result import TrainResult
+
+if TYPE_CHECKING:
+    from medvision.training.volume_shelf import VolumeShelf
 
 
 def run_job(config: JobConfig, *, resume: bool = False) -> TrainResult:
@@ -41,7 +46,11 @@ def _run(config: JobConfig, *, resume: bool) -> TrainResult:
 
 
 def _train_detector(
-    config: DetectionConfig | RetinaNetJob, *, resume: bool, parent: str | None = None
+    config: DetectionConfig | RetinaNetJob,
+    *,
+    resume: bool,
+    parent: str | None = None,
+    shelf: VolumeShelf | None = None,
 ) -> TrainResult:
     if config.data.folds is not None and config.data.fold is None:
         from medvision.training.folds import train_folds
@@ -50,10 +59,10 @@ def _train_detector(
     if isinstance(config, DetectionConfig):
         from medvision.training import detection
 
-        return detection.train(config, resume=resume, parent=parent)
+        return detection.train(config, resume=resume, parent=parent, shelf=shelf)
     from medvision.training.retinanet import job
 
-    return job.train(config, resume=resume, parent=parent)
+    return job.train(config, resume=resume, parent=parent, shelf=shelf)
 
 
 def run_in_ranks(config: JobConfig, *, resume: bool = False) -> TrainResult | None:

@@ -6,27 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from medvision.config.detection import DataConfig
 from medvision.datasets.fit_checks import check_tissue, fit_tissue
 from medvision.errors import NothingToDoError
 from medvision.training.cohort_split import CohortSplit
 from medvision.training.leakage import drop_near_duplicates
-from medvision.training.volumes import FindBox, TrainingVolume, prepare
-
-VOXELS = "voxels"
-"""What is learnt from, in the work folder, mapped into memory."""
+from medvision.training.volume_shelf import VolumeShelf
+from medvision.training.volumes import TrainingVolume
 
 
 def read_patients(
-    data: DataConfig, split: CohortSplit, voxel_mm: float | FindBox, work: Path
+    split: CohortSplit, shelf: VolumeShelf
 ) -> tuple[list[TrainingVolume], list[TrainingVolume]]:
     """Read all scans of both parts.
 
     Args:
-        data: the cohorts.
-        split: of their patients.
-        voxel_mm: of the network's isotropic grid, or what makes another one.
-        work: folder of the run, where the voxels are put.
+        split: of the patients.
+        shelf: reads them, or has read them for another fold.
 
     Returns:
         Those to learn from, weighted, and those to validate on.
@@ -36,11 +31,11 @@ def read_patients(
         NothingToDoError: there is no nodule to learn from or to validate on.
         OutputError: the voxels cannot be written.
     """
-    read = [prepare(part, voxel_mm, data.workers, work / VOXELS / name) for name, part in split.parts.items()]
+    read = [shelf.read(part) for part in split.parts.values()]
     _check_marks([volume for part in read for volume in part], split.cohort_of)
     training = [replace(volume, weight=split.weight(volume.series)) for volume in read[0]]
     validation = drop_near_duplicates(training, read[1])
-    _check_nodules(training, validation, data.folders)
+    _check_nodules(training, validation, sorted(set(split.cohort_of.values())))
     return training, validation
 
 

@@ -83,6 +83,8 @@ def prepare(
     voxel_mm: float | FindBox,
     workers: int,
     folder: Path | None = None,
+    *,
+    first: int = 0,
 ) -> list[TrainingVolume]:
     """Read and resample every Series; one that cannot be read is named in the log and left out.
 
@@ -91,6 +93,7 @@ def prepare(
         voxel_mm: of the isotropic grid, or what makes another one.
         workers: threads.
         folder: where the voxels are put; None keeps them in memory.
+        first: number of the first one's files there.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -98,7 +101,7 @@ def prepare(
     find_box = voxel_mm if callable(voxel_mm) else partial(lung_box, voxel_mm=voxel_mm)
     work = partial(_prepare_or_none, find_box=find_box, folder=folder and make_folder(folder))
     with ThreadPoolExecutor(workers) as pool:
-        volumes = track(pool.map(work, cohort, count()), "read scans", len(cohort))
+        volumes = track(pool.map(work, cohort, count(first)), "read scans", len(cohort))
         return [volume for volume in volumes if volume is not None]
 
 

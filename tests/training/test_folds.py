@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 
@@ -15,9 +17,10 @@ from medvision.datasets.split_record import apply_split, read_split
 from medvision.errors import DataError
 from medvision.evaluation.luna16 import evaluate
 from medvision.models.leakage import read_key
-from medvision.training import cohort_split, detection, folds
+from medvision.training import cohort_split, detection, folds, volumes
 from medvision.training.cohort_split import fold_numbers, split_cohorts
 from medvision.training.jobs import run_job
+from medvision.training.volume_shelf import open_shelf
 from tests.training.test_cohort_split import cohort, patients
 from tests.training.test_cohort_split import configure as configure_split
 from tests.training.test_detection import configure, interrupt, write_store
@@ -80,6 +83,56 @@ def test_one_command_trains_all_folds_and_goes_on_where_it_stopped(store, tmp_pa
     )
     assert (told["cpm"], told["n_nodules"]) == (again.cpm, again.n_nodules)
     assert not (result.model / ".work").exists()
+
+
+def test_each_patient_is_read_once_for_all_folds_and_never_taught_to_the_fold_it_tests(
+    store, tmp_path, monkeypatch
+):
+    config = with_folds(configure(store, tmp_path), folds=2)
+    read, sides = [], []
+    prepare, teach, look = volumes.prepare_one, detection.train_proposals, detection.train_second_look
+
+    def reading(series, *rest):
+        read.append(series.patient_id)
+        return prepare(series, *rest)
+
+    def teaching(training, validation, *rest, **options):
+        sides.append([{one.series.patient_id for one in part} for part in (training, validation)])
+        return teach(training, validation, *rest, **options)
+
+    def looking(training, validation, *rest, **options):
+        assert [set(training.patient_ids), set(validation.patient_ids)] == sides[-1]
+        return look(training, validation, *rest, **options)
+
+    monkeypatch.setattr(volumes, "prepare_one", reading)
+    monkeypatch.setattr(detection, "train_proposals", teaching)
+    monkeypatch.setattr(detection, "train_second_look", looking)
+    run_job(config)
+    everyone = {item.patient_id for item in open_cohort(store)}
+    assert sorted(read) == sorted(everyone)
+    splits = [split_cohorts(with_folds(config, fold=number)) for number in (0, 1)]
+    assert sides == [[patients(split.training), patients(split.validation)] for split in splits]
+    assert [set.union(*side) & patients(split.test) for side, split in zip(sides, splits, strict=True)] == [
+        set(),
+        set(),
+    ]
+    assert set.union(*(patients(split.test) for split in splits)) == everyone
+
+
+def test_a_scan_that_cannot_be_read_is_told_once_and_nobody_gets_another_in_its_place(
+    store, tmp_path, caplog
+):
+    def broken():
+        raise DataError("Pixel Data is missing")
+
+    first, *others = open_cohort(store)
+    cohort = [replace(first, loader=broken), *others]
+    shelf = open_shelf(configure(store, tmp_path), tmp_path)
+    found = [[one.series for one in shelf.read(part)] for part in (cohort[:2], cohort[2:], cohort[::-1])]
+    assert found == [cohort[1:2], cohort[2:], cohort[:0:-1]]
+    assert caplog.text.count("Pixel Data is missing") == 1
+    voxels = [one.box.grid.hu for one in shelf.read(cohort)]
+    assert not any(np.array_equal(one, other) for one, other in pairwise(voxels))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -32,7 +31,6 @@ from medvision.training.model_card import describe_training
 from medvision.training.patients import read_patients
 from medvision.training.result import TrainResult
 from medvision.training.retinanet.module import train_network
-from medvision.training.retinanet.patches import lung_box_ras
 from medvision.training.run_words import log_cohorts
 from medvision.training.tracked_run import keep_model, remove_work, tracked, work_folder
 from medvision.training.validation import (
@@ -43,6 +41,7 @@ from medvision.training.validation import (
     write_froc,
 )
 from medvision.training.volume_hand_over import hand_over, take_over
+from medvision.training.volume_shelf import VolumeShelf, open_shelf
 from medvision.training.volumes import TrainingVolume
 
 logger = logging.getLogger(__name__)
@@ -51,13 +50,20 @@ FIT = "fit"
 """Checkpoints, in the work folder."""
 
 
-def train(job: RetinaNetJob, *, resume: bool = False, parent: str | None = None) -> TrainResult:
+def train(
+    job: RetinaNetJob,
+    *,
+    resume: bool = False,
+    parent: str | None = None,
+    shelf: VolumeShelf | None = None,
+) -> TrainResult:
     """Train on the configured cohorts and write a model directory.
 
     Args:
         job: everything the result depends on.
         resume: go on from the checkpoints of an interrupted training.
         parent: identifier of the run that this training's is a part of.
+        shelf: patients that this run's other folds have read; its own where None.
 
     Raises:
         OutputError: the model directory cannot be written.
@@ -67,7 +73,7 @@ def train(job: RetinaNetJob, *, resume: bool = False, parent: str | None = None)
     """
     work = work_folder(job)
     split = split_cohorts(job)
-    training, validation = read_patients(job.data, split, partial(lung_box_ras, grid=job.grid), work)
+    training, validation = read_patients(split, shelf or open_shelf(job, work))
     hand_over((training, validation))
     with tracked(job, work, resume=resume, parent=parent) as run:
         log_cohorts(run, split)
