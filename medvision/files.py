@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -133,6 +134,37 @@ def write_whole(path: Path) -> Iterator[Path]:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def sync(*paths: Path) -> None:
+    """Have files on the disk for good, and the names in folders, before anything says that they are there.
+
+    A renamed file may be empty after a power cut, and a name may be gone. Folders that cannot be synced
+    (Windows, some network shares) look after that themselves.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    for path in paths:
+        if not path.is_dir():
+            _sync(path, os.O_RDWR)
+            continue
+        try:
+            _sync(path, os.O_RDONLY)
+        except OSError as error:
+            if error.errno not in _NO_SUCH_SYNC:
+                raise
+
+
+_NO_SUCH_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EISDIR})
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from medvision.dicom.decode import Decoded
 from medvision.dicom.nifti import read_nifti, write_nifti
 from medvision.errors import DataError, DicomError, OutputError
-from medvision.files import read_json, write_text
+from medvision.files import read_json, sync, write_text
 from medvision.geometry import Affine
 from medvision.volumes import QualityCheck, SliceReference
 
@@ -38,6 +38,7 @@ def write_volume(decoded: Decoded, store: Path, threads: int = 2) -> None:
     try:
         sidecar.unlink(missing_ok=True)
         write_nifti(volume, decoded.hu, decoded.affine, threads)
+        sync(volume)
         write_text(sidecar, json.dumps(_describe(decoded), indent=1, ensure_ascii=False) + "\n")
     except OSError as error:
         raise OutputError(

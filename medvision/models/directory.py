@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from medvision.errors import ModelError
-from medvision.files import file_sha256, make_folder, write_text, write_whole
+from medvision.files import file_sha256, make_folder, sync, write_text, write_whole
 from medvision.models.card import (
     CARD,
     Card,
@@ -53,6 +53,7 @@ def save_model(folder: Path, card: CardT, network: nn.Module) -> CardT:
     """
     make_folder(folder)
     save_weights(folder / WEIGHTS, network)
+    sync(folder / WEIGHTS)
     sealed = card.model_copy(update={"weights_sha256": file_sha256(folder / WEIGHTS)})
     write_text(
         folder / CARD, yaml.safe_dump(sealed.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medvision.errors import ConfigError
-from medvision.files import make_folder, write_text
+from medvision.files import make_folder, sync, write_text
 from medvision.measurement.nodule import NoduleMask
 from medvision.reporting.build import read_report
 from medvision.reporting.html import report_page
@@ -94,4 +94,5 @@ def write_case(  # noqa: PLR0913  what a report is made of
         from medvision.reporting.dicom_results.write import write_dicom_results  # only who asks pays
 
         write_dicom_results(folder, report, scan, masks, formats, header)
+    sync(*folder.rglob("*"), folder)  # a power cut leaves no complete case with an empty file
     write_text(folder / "report.json", report.to_json())

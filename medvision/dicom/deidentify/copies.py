@@ -21,7 +21,7 @@ from medvision.dicom.deidentify.key import DeidentificationKey, is_uid
 from medvision.dicom.deidentify.quiet import quiet_pydicom
 from medvision.dicom.entries import SeriesEntry
 from medvision.errors import DataError, OutputError
-from medvision.files import make_folder, read_json, write_text, write_whole
+from medvision.files import make_folder, read_json, sync, write_text, write_whole
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -80,6 +80,7 @@ def write_copies(
     copies = Copies(sum(done), len(done) - sum(done), audit)
     if copies.n_left_out:
         log.warning("%s: %d images could not be copied", name, copies.n_left_out)
+    sync(*series.iterdir(), series)
     write_text(record, json.dumps(_describe(copies, digest), indent=1) + "\n")
     return copies
 

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from medvision.dicom.network.instances import Instance, is_uid
 from medvision.errors import OutputError
-from medvision.files import make_folder
+from medvision.files import make_folder, sync
 
 INCOMING = ".incoming"
 GIB = 1 << 30
@@ -91,7 +91,7 @@ class Inbox:
         return "the disk is full" if self.free_bytes - size < self._room.reserve_bytes else ""
 
     def store(self, instance: Instance, content: bytes) -> Stored:
-        """Keep an object; when this returns it is on the disk.
+        """Keep an object; when this returns, content and name are on the disk, whatever becomes of the power.
 
         Args:
             instance: who it is.
@@ -99,18 +99,12 @@ class Inbox:
 
         Raises:
             InboxFullError: there is no room for it; nothing has changed.
-            OSError: the disk fails; nothing has changed.
+            OSError: the disk fails; what is there is whole, and is not promised.
         """
         path = self.path(instance)
-        if _holds(path, content):
-            return Stored.SAME
-        with self._reserved(len(content)):
-            aside = self._incoming / f"{next(self._numbers)}.part"
-            try:
-                _write_through(aside, content)
-                return self._move(aside, path)
-            finally:
-                aside.unlink(missing_ok=True)
+        stored = Stored.SAME if _holds(path, content) else self._write(path, content)
+        sync(path.parent, path.parent.parent, self.folder)  # also when another thread has just named it
+        return stored
 
     def path(self, instance: Instance) -> Path:
         """Where an object lies, or would."""
@@ -143,8 +137,7 @@ class Inbox:
         wanted = set(sop_instance_uids)
         found = {path.stem: path for path in self._files() if path.stem in wanted}
         folders = {parent for path in found.values() for parent in (path.parent, path.parent.parent)}
-        for folder in (*folders, self.folder):
-            _sync_folder(folder)
+        sync(*folders, self.folder)
         return found
 
     def delete(self, study_instance_uid: str) -> None:
@@ -171,6 +164,15 @@ class Inbox:
                 self._used -= size
             raise
 
+    def _write(self, path: Path, content: bytes) -> Stored:
+        with self._reserved(len(content)):
+            aside = self._incoming / f"{next(self._numbers)}.part"
+            try:
+                _write_through(aside, content)
+                return self._move(aside, path)
+            finally:
+                aside.unlink(missing_ok=True)
+
     def _move(self, aside: Path, path: Path) -> Stored:
         """Give a written file its name; the size of one that it replaces is given back."""
         with self._lock:
@@ -188,16 +190,6 @@ def _write_through(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make names last; where folders cannot be opened (Windows) the file system does so by itself."""
-    with suppress(PermissionError, IsADirectoryError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _holds(path: Path, content: bytes) -> bool:
