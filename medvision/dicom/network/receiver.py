@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ssl import SSLContext
@@ -15,6 +16,7 @@ from pydicom.uid import AllTransferSyntaxes
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.association import Association
 
+from medvision.dicom.network.acceptor import Acceptor, accept
 from medvision.dicom.network.commitment import Commitments
 from medvision.dicom.network.entity import MAX_PDU_BYTES, keep_quiet
 from medvision.dicom.network.inbox import Inbox, InboxFullError, Stored
@@ -31,6 +33,8 @@ OUT_OF_RESOURCES = 0xA700
 DOES_NOT_MATCH_SOP_CLASS = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 
+GREETING_SECONDS = 10.0
+"""In which whoever connects has to say who they are; until then they take a place."""
 REQUEST_COMMITMENT = 1
 """Action Type ID (PS3.4 table J.3-1)."""
 
@@ -105,7 +109,7 @@ class Receiver:
         self._commitments = commitments
         self._brought: WeakKeyDictionary[Association, set[str]] = WeakKeyDictionary()
         self._was_full = threading.Event()
-        self._server: Any = None
+        self._server: Acceptor | None = None
         self.tally = Tally()
 
     def open(self) -> int:
@@ -117,23 +121,26 @@ class Receiver:
         place = (self._address.host, self._address.port)
         entity = self._entity()
         try:
-            self._server = entity.start_server(
-                place, block=False, ssl_context=self._address.tls, evt_handlers=self._handlers()
-            )
+            self._server = accept(entity, place, self._address.tls, self._handlers())
         except (OSError, OverflowError) as error:
             words = getattr(error, "strerror", None) or error
             raise OutputError(f"cannot listen on {place[0]}:{place[1]}: {words}; choose another") from error
-        return int(self._server.socket.getsockname()[1])
+        return int(self._server.server_address[1])
 
     def close(self, grace_seconds: float = 10.0) -> None:
-        """Take no more associations, let those that are open end, then abort them."""
+        """Take no more associations, let those that are open end, then abort them.
+
+        Args:
+            grace_seconds: that all of them together have.
+        """
         if self._server is None:
             return
         server, self._server = self._server, None
         server.shutdown()
         server.server_close()
+        end = time.monotonic() + grace_seconds
         for association in server.active_associations:
-            association.join(grace_seconds)
+            association.join(max(0.0, end - time.monotonic()))
             if association.is_alive():
                 association.abort()
 
@@ -146,6 +153,7 @@ class Receiver:
         entity.maximum_associations = address.max_associations
         entity.maximum_pdu_size = MAX_PDU_BYTES
         entity.network_timeout = entity.dimse_timeout = address.idle_seconds
+        entity.acse_timeout = min(GREETING_SECONDS, address.idle_seconds)
         entity.add_supported_context(VERIFICATION)
         for context in AllStoragePresentationContexts:
             entity.add_supported_context(str(context.abstract_syntax), AllTransferSyntaxes)
