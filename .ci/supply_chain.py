@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 HASHES, LICENCES = ROOT / "constraints-hashes.txt", ROOT / "docs" / "licences.md"
-EXTRAS = ("prefect", "mlflow", "lite", "export")
+EXTRAS = ("all", "lite", "export")
 UNHASHED = frozenset({"medvision", "torch"})
 LONGEST_LICENCE = 60
 _CLASSIFIER = "License :: "
@@ -66,24 +66,25 @@ def requirements(installed: Distribution, extras: tuple[str, ...]) -> Iterator[R
             yield requirement
 
 
-def closure() -> dict[str, tuple[Distribution, list[str]]]:
-    """Name → what is installed of it, and the names of what it needs; medvision's own extras included."""
+def closure(extras: tuple[str, ...] = EXTRAS) -> dict[str, tuple[Distribution, list[str]]]:
+    """Name → what is installed of it, and the names of what it needs, medvision with these extras."""
     found: dict[str, tuple[Distribution, list[str]]] = {}
-    waiting: list[tuple[str, tuple[str, ...]]] = [("medvision", EXTRAS)]
+    waiting: list[tuple[str, tuple[str, ...]]] = [("medvision", extras)]
     done: set[tuple[str, tuple[str, ...]]] = set()
     while waiting:
-        name, extras = waiting.pop()
-        if (name, extras) in done:
+        name, wanted = waiting.pop()
+        if (name, wanted) in done:
             continue
-        done.add((name, extras))
+        done.add((name, wanted))
         try:
             installed = distribution(name)
         except PackageNotFoundError:
             continue  # an extra that this installation has not
         needed = found.setdefault(name, (installed, []))[1]
-        for requirement in requirements(installed, extras):
+        for requirement in requirements(installed, wanted):
             other = str(canonicalize_name(requirement.name))
-            needed.append(other)
+            if other != name:  # `all` names other extras of the same package
+                needed.append(other)
             waiting.append((other, tuple(sorted(requirement.extras))))
     there = found.keys()
     return {name: (each, sorted({*needs} & there)) for name, (each, needs) in sorted(found.items())}

@@ -167,7 +167,10 @@ def _sync(path: Path, flags: int) -> None:
         os.close(descriptor)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text whole."""
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Write UTF-8 text whole; what is private can be read by its owner only."""
     with write_whole(path) as aside:
+        if private:
+            aside.touch()
+            aside.chmod(0o600)
         aside.write_text(text, encoding="utf-8")

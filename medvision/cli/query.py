@@ -26,6 +26,8 @@ SHOWN = {
     "series": ("modality", "series_number", "n_instances", "series_description"),
 }
 """Columns for the terminal, beside the UID; the CSV has all."""
+PATIENT = ("patient_id", "accession_number")
+"""Columns that --show-patient brings."""
 
 
 def _filters(command: options.Command) -> options.Command:
@@ -104,6 +106,9 @@ def _connection(command: options.Command) -> options.Command:
 @click.option(
     "--retrieve", type=options.FOLDER, metavar="DIR", help="Fetch what is found: DIR/<study>/<series>/*.dcm."
 )
+@click.option(
+    "--show-patient", is_flag=True, help="Patient IDs and accession numbers, too; a CSV is then yours alone."
+)
 @_connection
 @options.common
 def query(
@@ -113,12 +118,13 @@ def query(
     out: Path | None,
     retrieve: Path | None,
     *,
+    show_patient: bool,
     as_json: bool,
     **given: Any,  # noqa: ANN401  the options of _filters and _connection
 ) -> int:
     """Ask ARCHIVE for studies or series: AE_TITLE@host:port (C-FIND), or https://host/dicom-web (QIDO-RS).
 
-    The table has Patient IDs but no names. --retrieve fetches what it lists by C-GET, C-MOVE or WADO-RS; what
+    The table names nobody unless asked to. --retrieve fetches what it lists by C-GET, C-MOVE or WADO-RS; what
     lies there already is not written again.
     """
     if given["series_instance_uid"] and level != "series":
@@ -135,8 +141,10 @@ def query(
         rows = asked.find(wanted, level=level, limit=limit)
     except PeerError as error:
         raise NetworkError(str(error)) from error
+    if not show_patient:
+        rows = [{name: text for name, text in row.items() if name not in PATIENT} for row in rows]
     if out:
-        _write(rows, out)
+        _write(rows, out, private=show_patient)
     counts = {"rows": len(rows)}
     if retrieve and rows:
         counts |= _retrieve(asked, rows, retrieve)
@@ -177,7 +185,7 @@ def _retrieve(archive: Archive, rows: Sequence[Row], folder: Path) -> dict[str, 
     return counts
 
 
-def _write(rows: Sequence[Row], path: Path) -> None:
+def _write(rows: Sequence[Row], path: Path, *, private: bool) -> None:
     from medvision.files import make_folder, write_text
 
     text = io.StringIO()
@@ -185,7 +193,7 @@ def _write(rows: Sequence[Row], path: Path) -> None:
     writer.writeheader()
     writer.writerows(rows)
     make_folder(path.parent)
-    write_text(path, text.getvalue())
+    write_text(path, text.getvalue(), private=private)
 
 
 def _table(rows: Sequence[Row], level: Literal["study", "series"]) -> list[str]:

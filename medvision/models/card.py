@@ -18,6 +18,8 @@ from medvision.models.card_calibration import CardCalibration
 
 CARD = "model.yaml"
 SCHEMA_VERSION = "1.0"
+NAMES_PATIENTS = ("oof.csv", "predictions.csv")
+"""Tables beside a model that name whom they judge: their owner's alone, and never passed on with it."""
 
 
 class _Section(BaseModel):

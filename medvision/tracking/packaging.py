@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import medvision
 from medvision.errors import ModelError
+from medvision.models.card import NAMES_PATIENTS
 from medvision.models.directory import Card, load_card
 from medvision.models.inventory import AnyCard
 from medvision.tracking.references import INSIDE
@@ -36,7 +37,9 @@ class _Interface:
 
 @contextmanager
 def packaged(directory: Path) -> Iterator[Path]:
-    """A folder for MLflow: a model's with `MLmodel` beside it, any other as it is, without hidden files.
+    """A folder for MLflow: a model's with `MLmodel` beside it, any other as it is.
+
+    Hidden files stay where they are, and so do the tables that name whom they judge.
 
     Args:
         directory: a model directory.
@@ -47,7 +50,7 @@ def packaged(directory: Path) -> Iterator[Path]:
         card = None
     with tempfile.TemporaryDirectory() as scratch:
         plain = Path(scratch) / "plain" / INSIDE.name
-        shutil.copytree(directory, plain, ignore=shutil.ignore_patterns(".*"))
+        shutil.copytree(directory, plain, ignore=shutil.ignore_patterns(".*", *NAMES_PATIENTS))
         if card is None or card.task not in DETECTS + CLASSIFIES:
             yield plain
             return

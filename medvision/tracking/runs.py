@@ -67,7 +67,7 @@ class Run(Protocol):
         """Keep a text file."""
 
     def log_folder(self, path: Path, artifact_path: str) -> None:
-        """Keep a copy of a folder."""
+        """Keep a copy of a folder, but for the tables that name whom they judge."""
 
     def log_model(self, path: Path, artifact_path: str) -> None:
         """Keep a model directory; a detector's as a model that MLflow can load and serve."""
@@ -160,10 +160,10 @@ class _MlflowRun:
         self._outbox.add(lambda: self._client.log_text(self._run_id, text, name))
 
     def log_folder(self, path: Path, artifact_path: str) -> None:
-        self._outbox.add(lambda: self._client.log_artifacts(self._run_id, str(path), artifact_path))
+        self._outbox.add(lambda: self._send_folder(path, artifact_path))
 
     def log_model(self, path: Path, artifact_path: str) -> None:
-        self._outbox.add(lambda: self._send_model(path, artifact_path))
+        self._outbox.add(lambda: self._send_folder(path, artifact_path))
 
     def lightning_logger(self) -> Logger:
         return lightning_logger(self)
@@ -205,7 +205,7 @@ class _MlflowRun:
                 first_line(error),
             )
 
-    def _send_model(self, path: Path, artifact_path: str) -> None:
+    def _send_folder(self, path: Path, artifact_path: str) -> None:
         from medvision.tracking.packaging import packaged
 
         with packaged(path) as folder:

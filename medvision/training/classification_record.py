@@ -103,7 +103,7 @@ def write_record(folder: Path, result: OutOfFold) -> None:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(folder / OOF, text.getvalue())
+    write_text(folder / OOF, text.getvalue(), private=True)
     _write_metrics(folder / METRICS, result)
     plot_classification(result.found.targets, result.probability, result_of(result), folder / PICTURE)
 

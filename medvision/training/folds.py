@@ -113,7 +113,7 @@ def _judge(found: Found, tested: Sequence[LabelledSeries], config: Config) -> Fr
     measured = measure(found, tested, config.seed)
     folder = make_folder(config.output / EVALUATION)
     write_froc(measured, folder)
-    write_text(folder / PREDICTIONS, candidates_csv(found))
+    write_text(folder / PREDICTIONS, candidates_csv(found), private=True)
     return measured
 
 

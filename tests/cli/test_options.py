@@ -117,6 +117,7 @@ OPTIONS = {
         "-o",
         "--out",
         "--retrieve",
+        "--show-patient",
         "--via",
         "--ae-title",
         "--listen",

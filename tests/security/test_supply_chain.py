@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -43,10 +44,22 @@ def test_hashes_are_of_the_pinned_versions(hashed):
     assert len(hashed) > 150
 
 
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11) or sys.platform != "linux", reason="hashes are of CPython 3.11 on Linux"
+)
+def test_everything_that_all_installs_has_a_hash_but_torch(hashed):
+    spec = importlib.util.spec_from_file_location("supply_chain", ROOT / ".ci" / "supply_chain.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    installed = module.closure(("all",)).keys()
+    assert {"distributed", "obstore", "prefect", "mlflow"} <= installed
+    assert hashed.keys() == installed - module.UNHASHED
+
+
 def test_the_bill_lists_what_is_installed_and_who_needs_it(bill):
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
     listed = {part["name"]: part["version"] for part in bill["components"]}
-    assert {"torch", "pydicom", "mlflow", "prefect", "monai"} <= listed.keys()
+    assert {"torch", "pydicom", "mlflow", "prefect", "monai", "distributed", "obstore"} <= listed.keys()
     assert all(version(name) == listed[name] for name in ("torch", "pydicom", "monai"))
     references = {part["bom-ref"] for part in bill["components"]} | {bill["metadata"]["component"]["bom-ref"]}
     assert all({one["ref"], *one["dependsOn"]} <= references for one in bill["dependencies"])

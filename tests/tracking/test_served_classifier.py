@@ -16,7 +16,7 @@ import torch
 from medvision.models.classifier_card import load_classifier
 from medvision.tracking import resolve_model
 from medvision.training.jobs import run_job
-from tests.training.test_patch_classification import _config, _write_patches
+from tests.training.test_patch_classification import _config, write_patches
 from tests.training.test_picture_classification import _images_job, _medmnist, _medmnist_job
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")  # MLflow's own
@@ -37,7 +37,7 @@ def _kept(run_id: str | None, tmp_path: Path) -> Path:
 def test_a_patch_classifier_judges_files_and_says_what_it_cannot_use(
     tmp_path: Path, tracking: tuple[str, str]
 ) -> None:
-    manifest = _write_patches(tmp_path / "patches")
+    manifest = write_patches(tmp_path / "patches")
     result = run_job(_config(tmp_path, manifest, *tracking))
     kept = _kept(result.run_id, tmp_path)
     model = mlflow.pyfunc.load_model(str(kept))

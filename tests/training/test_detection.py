@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from mlflow import MlflowClient
+from pydicom.dataset import Dataset
 
 from medvision.config.detection import DetectionConfig
 from medvision.dicom.store import ingest
@@ -19,18 +21,25 @@ from medvision.training import detection
 from medvision.training.detection import train
 from medvision.training.proposals import ProposalModule
 from medvision.training.tracked_run import WORK_FOLDER
-from tests.dicom.builders import Slices, write_series
+from tests.dicom.builders import Slices, edit, write_series
 from tests.preprocessing.bodies import hu_at, lungs_of
 
 NODULES = ((-70.0, 10.0, 5.0), (60.0, -20.0, 30.0))
 RADIUS_MM = 12.0
 
 
-def write_store(folder: Path, patients: int, *, with_nodules: bool = True) -> Path:
-    """A STORE with annotations."""
+def write_store(
+    folder: Path,
+    patients: int,
+    *,
+    with_nodules: bool = True,
+    root: str = "1.2.3",
+    change: Callable[[Dataset], None] = lambda _: None,
+) -> Path:
+    """A STORE with annotations; `root` begins the UIDs, `change` is made to each slice."""
     rows = []
     for number in range(patients):
-        uid = f"1.2.3.{number + 1}"
+        uid = f"{root}.{number + 1}"
         nodules = [(center, RADIUS_MM) for center in NODULES] if with_nodules else []
         slices = Slices(
             positions_mm=tuple(5.0 * k for k in range(40)),
@@ -43,7 +52,8 @@ def write_store(folder: Path, patients: int, *, with_nodules: bool = True) -> Pa
             scene=partial(hu_at, lungs=lungs_of(number), nodules=nodules),
             extra={"PatientID": f"PATIENT{number}"},
         )
-        write_series(folder / "dicom" / uid, slices)
+        for path in write_series(folder / "dicom" / uid, slices):
+            edit(path, change)
         rows += [(uid, *center, 2 * radius) for center, radius in nodules]
     ingest([folder / "dicom"], folder / "store")
     with (folder / "store" / "annotations.csv").open("w", newline="") as stream:

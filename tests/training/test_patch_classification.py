@@ -29,7 +29,7 @@ RECIPE = Path(__file__).parents[2] / "configs/classify_patches.yaml"
 N = 24
 
 
-def _write_patches(folder: Path, patch=None) -> Path:
+def write_patches(folder: Path, patch=None) -> Path:
     """Cubes with a ball whose brightness follows the rating; ratings 1 to 5 in turn, a patient a pair."""
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -56,7 +56,7 @@ def _config(tmp_path: Path, manifest: Path, *overrides: str) -> ClassifyPatchesC
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
-    return _write_patches(tmp_path / "patches")
+    return write_patches(tmp_path / "patches")
 
 
 def test_the_model_is_the_one_that_was_chosen(tmp_path: Path, manifest: Path):

@@ -76,7 +76,7 @@ def write_record(
         "history": history,
     }
     write_text(folder / METRICS, json.dumps(record, indent=1) + "\n")
-    write_text(folder / PREDICTIONS, _table(parts, classes))
+    write_text(folder / PREDICTIONS, _table(parts, classes), private=True)
     _draw(history, folder / CURVES)
     flat = {f"{name}/{key}": values[key] for name, values in figures.items() for key in ("auc", "accuracy")}
     return {name: value for name, value in flat.items() if value is not None}
