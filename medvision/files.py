@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ def make_folder(folder: Path) -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            file.write(b"?")  # a quota lets a file be made, and nothing be written
     except OSError as error:
         raise OutputError(
             f"cannot write to {folder}: {error.strerror}; choose another output folder"
@@ -121,18 +121,59 @@ def plain_cell(text: str) -> str:
     return text[1:] if text[:1] == "'" and text[1:].lstrip().startswith(FORMULA_STARTS) else text
 
 
+ADVICE = {
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there, or ask for a larger quota",
+    errno.EROFS: "mount it to be written",
+    errno.EACCES: "look at its permissions",
+    errno.EPERM: "look at its permissions",
+}
+"""What to do where a file cannot be written."""
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """One line for a write that failed; an error that says so already stays as it is."""
+    if isinstance(error, OutputError):
+        return error
+    advice = ADVICE.get(error.errno or 0, "look at the disk or the share")
+    reason = error.strerror or str(error)  # NumPy's and SciPy's short writes have no number
+    told = OutputError(f"cannot write {path}: {reason}; {advice}, then give the command again")
+    told.strerror = reason
+    return told
+
+
+def remove(path: Path) -> None:
+    """Remove a file, where it is there.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(path.parent, error) from error
+
+
 @contextmanager
 def write_whole(path: Path) -> Iterator[Path]:
     """Give a path beside `path` to write to; rename it into place when the block ends without an error.
 
     A reader never sees half a file; a killed run leaves a hidden `.part` file that the next run replaces.
+
+    Raises:
+        OutputError: it cannot be written.
     """
     aside = path.with_name(f".{path.name}{_writer}.part")
     try:
         yield aside
         aside.replace(path)
+    except OSError as error:
+        _discard(aside)
+        if error.filename not in {None, str(aside), aside}:  # another file, such as one that is copied
+            raise
+        raise cannot_write(path, error) from error
     except BaseException:
-        aside.unlink(missing_ok=True)
+        _discard(aside)
         raise
 
 
@@ -143,17 +184,15 @@ def sync(*paths: Path) -> None:
     (Windows, some network shares) look after that themselves.
 
     Raises:
-        OSError: the disk fails.
+        OutputError: the disk fails.
     """
     for path in paths:
-        if not path.is_dir():
-            _sync(path, os.O_RDWR)
-            continue
+        is_folder = path.is_dir()
         try:
-            _sync(path, os.O_RDONLY)
+            _sync(path, os.O_RDONLY if is_folder else os.O_RDWR)
         except OSError as error:
-            if error.errno not in _NO_SUCH_SYNC:
-                raise
+            if not (is_folder and error.errno in _NO_SUCH_SYNC):
+                raise cannot_write(path, error) from error
 
 
 _NO_SUCH_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EISDIR})
@@ -167,8 +206,33 @@ def _sync(path: Path, flags: int) -> None:
         os.close(descriptor)
 
 
+def write_secret(path: Path, text: str) -> None:
+    """Write a new file that only its owner can read; where it cannot be written, none is there.
+
+    Raises:
+        OSError: it cannot be written, or is there already.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(text)
+    except OSError:
+        _discard(path)
+        raise
+
+
+def _discard(path: Path) -> None:
+    with suppress(OSError):  # a disk that takes no more may refuse this, too
+        path.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str, *, private: bool = False) -> None:
-    """Write UTF-8 text whole; what is private can be read by its owner only."""
+    """Write UTF-8 text whole; what is private can be read by its owner only.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     with write_whole(path) as aside:
         if private:
             aside.touch()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from medvision.dicom.sidecar import VOLUMES, read_patient_id
 from medvision.errors import DicomError
-from medvision.files import write_text
+from medvision.files import plain_cell, remove, safe_cell, write_text
 
 PATIENTS_CSV = "patients.csv"
 COLUMNS = ("name", "patient_id")
@@ -21,7 +21,7 @@ COLUMNS = ("name", "patient_id")
 
 def forget_patients(store: Path) -> None:
     """Remove the table, before a volume changes: no table is better than an old one."""
-    (store / VOLUMES / PATIENTS_CSV).unlink(missing_ok=True)
+    remove(store / VOLUMES / PATIENTS_CSV)
 
 
 def write_patients(store: Path, names: Iterable[str]) -> None:
@@ -29,7 +29,7 @@ def write_patients(store: Path, names: Iterable[str]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows((name, read_patient_id(store, name)) for name in sorted(names))
+    writer.writerows((name, safe_cell(read_patient_id(store, name))) for name in sorted(names))
     write_text(store / VOLUMES / PATIENTS_CSV, text.getvalue())
 
 
@@ -42,7 +42,7 @@ def read_patients(store: Path) -> Mapping[str, str]:
     path = store / VOLUMES / PATIENTS_CSV
     try:
         with path.open(newline="", encoding="utf-8") as stream:
-            return {row["name"]: row["patient_id"] for row in csv.DictReader(stream)}
+            return {row["name"]: plain_cell(row["patient_id"]) for row in csv.DictReader(stream)}
     except FileNotFoundError:
         return {}
     except (OSError, KeyError, ValueError) as error:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from medvision.dicom.decode import Decoded
 from medvision.dicom.nifti import read_nifti, write_nifti
-from medvision.errors import DataError, DicomError, OutputError
-from medvision.files import read_json, sync, write_text
+from medvision.errors import DataError, DicomError
+from medvision.files import read_json, remove, sync, write_text
 from medvision.geometry import Affine
 from medvision.volumes import QualityCheck, SliceReference
 
@@ -35,15 +35,10 @@ def write_volume(decoded: Decoded, store: Path, threads: int = 2) -> None:
         OutputError: the disk is full or the folder cannot be written.
     """
     volume, sidecar = paths_of(store, decoded.name)
-    try:
-        sidecar.unlink(missing_ok=True)
-        write_nifti(volume, decoded.hu, decoded.affine, threads)
-        sync(volume)
-        write_text(sidecar, json.dumps(_describe(decoded), indent=1, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {volume}: {error.strerror}; free space or choose another folder"
-        ) from error
+    remove(sidecar)
+    write_nifti(volume, decoded.hu, decoded.affine, threads)
+    sync(volume)
+    write_text(sidecar, json.dumps(_describe(decoded), indent=1, ensure_ascii=False) + "\n")
 
 
 def paths_of(store: Path, name: str) -> tuple[Path, Path]:

@@ -213,14 +213,16 @@ def _ingest_one(
         if resume and (kept := _kept(entry, store, deidentify)):
             return kept
         decoded, problems = entry.read(threads)
-        anonymous = _without_identity(decoded, deidentify)
+        write_volume(_without_identity(decoded, deidentify), store, threads)
     except RejectedSeriesError as error:
         return _Outcome(_rejected(entry, str(error)), error.problems)
     except UndecodableSeriesError as error:
         return _failed(entry, str(error), error.problems)
     except MemoryError:
         return _failed(entry, f"series {entry.name}: there is not enough memory for it")
-    write_volume(anonymous, store, threads)
+    except OSError as error:
+        make_folder(store / VOLUMES)  # where nothing can be written any more, no further series is read
+        return _failed(entry, f"series {entry.name}: {error}")
     return _Outcome(
         _accepted(entry.row, decoded.affine, decoded.hu.shape, decoded.checks),
         problems,

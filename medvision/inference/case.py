@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from medvision.dicom.source_header import read_source_header
 from medvision.dicom.sources import SourceFile
 from medvision.errors import ContractError
-from medvision.files import write_text
+from medvision.files import make_folder, write_text
 from medvision.findings import Candidate, Measurement
 from medvision.guidelines import PatientTable
 from medvision.inference.context import add_context
@@ -182,7 +182,7 @@ def process_case(
     """
     examined = examine(scan, predictor, settings, earlier)
     report, detection = examined.report, examined.detection
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_text(folder / CANDIDATES, candidates_csv({scan.name: detection.candidates}))
     centers = [finding.center_lps_mm for finding in report.findings] if "html" in settings.formats else []
     clock = StageClock()

@@ -13,7 +13,7 @@ from typing import Any
 
 from medvision.dicom.archives import Workspace
 from medvision.errors import NetworkError, OutputError
-from medvision.files import make_folder
+from medvision.files import make_folder, remove
 from medvision.inference.case import CANDIDATES, REPORT
 from medvision.remote.places import Place, RemoteFolder
 from medvision.reporting.thumbnails import THUMBNAIL
@@ -89,7 +89,7 @@ class Results:
         Raises:
             OutputError: it cannot be removed.
         """
-        (self.folder / name / file).unlink(missing_ok=True)
+        remove(self.folder / name / file)
         if self.remote is not None:
             self.remote.remove(f"{name}/{file}")
 

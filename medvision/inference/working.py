@@ -14,6 +14,8 @@ from typing import Literal
 from medvision.dicom.entries import RejectedSeriesError, SeriesError
 from medvision.dicom.problems import Problem
 from medvision.dicom.tables import Fingerprint, ScanSource
+from medvision.errors import OutputError
+from medvision.files import make_folder
 from medvision.inference.case import CaseSettings, Stages, finished_report, process_case
 from medvision.inference.context import keeps_context
 from medvision.inference.detectors import Detector
@@ -151,6 +153,8 @@ def finished(case: Case, job: Job) -> Outcome | None:
 def failure(error: Exception) -> Outcome:
     """The outcome of a case that gives no report: what only the pixels show is a rejection and no failure."""
     words = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError):
+        words = f"there is not enough memory for it ({words})"
     problems = error.problems if isinstance(error, SeriesError) else ()
     if isinstance(error, RejectedSeriesError):
         return Outcome("rejected", str(error), problems)
@@ -215,6 +219,8 @@ def _conclude(case: Case, future: Future[_Ready], job: Job, predictor: Detector,
     try:
         outcome = attempt() if is_finished else perform(case.name, attempt)
     except Exception as error:  # noqa: BLE001  a batch never dies of one Series, whatever is wrong with it
+        if isinstance(error, OutputError):
+            make_folder(job.out)  # where nothing can be written any more, no further case is worked on
         outcome = failure(error)
     if (ready := attempt.ready) is None:
         return outcome

@@ -62,10 +62,17 @@ def save_model(folder: Path, card: CardT, network: nn.Module) -> CardT:
 
 
 def save_weights(path: Path, network: nn.Module) -> None:
-    """Write all tensors of a network as safetensors."""
+    """Write all tensors of a network as safetensors.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     with write_whole(path) as aside:
-        save_file(state, aside)
+        try:
+            save_file(state, aside)
+        except SafetensorError as error:  # what it makes of the system's errors
+            raise OSError(str(error).rpartition("I/O error: ")[2]) from error
         aside.chmod(0o644)  # safetensors makes it private, but models are shared
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from medvision.errors import ConfigError, ModelError, OutputError
+from medvision.files import write_secret
 from medvision.models.card import SeenRecord
 from medvision.preprocessing.fingerprint import is_near_duplicate
 
@@ -92,8 +93,7 @@ def training_key() -> bytes:
         return key
     path = default_key_file()
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        write_secret(path, f"{secrets.token_hex(32)}\n")
     except FileExistsError:  # another process was faster
         return read_key()
     except OSError as error:
@@ -101,8 +101,6 @@ def training_key() -> bytes:
             f"no leakage key is given and none can be made in {path.parent}: {error.strerror}; "
             f"set {LEAKAGE_KEY} to a secret"
         ) from error
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(f"{secrets.token_hex(32)}\n")
     logger.warning("made a new leakage key: %s; keep it: only with it can be told whom a model knows", path)
     return read_key()
 

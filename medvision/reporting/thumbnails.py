@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from medvision.files import write_whole
+from medvision.files import remove, write_whole
 from medvision.reporting.keyimages import LUNG, plane_image, webp
 from medvision.reporting.report import Report
 from medvision.reporting.urgency import by_urgency
@@ -21,7 +21,7 @@ def write_thumbnail(folder: Path, report: Report, scan: Scan) -> None:
     """Write `thumbnail.webp`, or take away the one of an earlier run where there is no finding any more."""
     path = folder / THUMBNAIL
     if not report.findings:
-        path.unlink(missing_ok=True)
+        remove(path)
         return
     finding = by_urgency(report.findings)[0]
     side_mm = max(SIDE_MM, OF_DIAMETER * finding.long_axis_mm)

@@ -13,8 +13,8 @@ from io import StringIO
 from multiprocessing import get_context
 from pathlib import Path
 
-from medvision.errors import OutputError, UsageError
-from medvision.files import make_folder, write_text
+from medvision.errors import UsageError
+from medvision.files import cannot_write, make_folder, write_text
 from medvision.progress import track
 from medvision.simulation.dirt import Dirt, check_dirt, dirt_of_patient, write_dirty
 from medvision.simulation.extras import write_dose_report, write_localiser
@@ -65,9 +65,7 @@ def simulate_cohort(
         records = list(track(_run(work, patients, workers), "simulate", total=patients))
         _write_tables(out, seed, size, records)
     except OSError as error:
-        raise OutputError(
-            f"cannot write to {out}: {error.strerror or error}; free space or choose another"
-        ) from error
+        raise cannot_write(out, error) from error
     logger.info("simulated %d patients in %s", patients, out)
 
 

@@ -11,6 +11,7 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from medvision.files import write_whole
 from medvision.simulation.headers import Visit, axial_header, decimals, file_meta, make_uid, transfer_syntax
 from medvision.simulation.phantom import Phantom, stream
 
@@ -78,7 +79,8 @@ def save(path: Path, dataset: Dataset, syntax: UID) -> None:
     """Write a data set as a DICOM file (PS3.10)."""
     dataset.file_meta = file_meta(syntax, dataset.SOPClassUID)
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    dcmwrite(path, dataset, enforce_file_format=True)
+    with write_whole(path) as aside:
+        dcmwrite(aside, dataset, enforce_file_format=True)
 
 
 def _file_names(phantom: Phantom, stack: Stack) -> list[str]:

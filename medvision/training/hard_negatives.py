@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.config.detection import CandidateConfig, HardNegativeConfig
-from medvision.errors import OutputError
 from medvision.files import make_folder, write_whole
 from medvision.findings import Candidate
 from medvision.geometry import lps_to_voxel
@@ -113,11 +112,8 @@ def _write(path: Path, marks: Sequence[FalseMark]) -> None:
     patients = np.array([number for number, _ in marks], dtype=np.int64)
     centers = np.array([center for _, center in marks], dtype=np.float64).reshape(-1, 3)
     make_folder(path.parent)
-    try:
-        with write_whole(path) as aside, aside.open("wb") as file:
-            np.savez(file, patients=patients, centers=centers)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    with write_whole(path) as aside, aside.open("wb") as file:
+        np.savez(file, patients=patients, centers=centers)
 
 
 def _read(path: Path) -> list[FalseMark]:

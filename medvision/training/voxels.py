@@ -31,10 +31,9 @@ def to_disk(array: NDArray[Any], path: Path) -> NDArray[Any]:
     try:
         with write_whole(path) as aside, aside.open("wb") as file:
             np.save(file, array)
-    except OSError as error:
+    except OutputError as error:
         raise OutputError(
-            f"cannot write {path}: {error.strerror}; voxels to learn from lie there uncompressed: "
-            f"free at least {array.nbytes >> 20} MiB or choose another output folder"
+            f"{error}; voxels to learn from lie there uncompressed: at least {array.nbytes >> 20} MiB"
         ) from error
     return from_disk(path)
 

@@ -199,13 +199,21 @@ def test_a_store_that_cannot_be_written_is_said_before_work(dicom, tmp_path):
         ingest([dicom], tmp_path / "file")
 
 
-def test_a_full_disk_is_one_clear_line(dicom, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+def test_a_volume_that_cannot_be_written_is_a_failed_series(dicom, tmp_path, monkeypatch):
+    """Where nothing can be written, all of it ends: tests/soak/test_disk.py."""
 
-    monkeypatch.setattr("medvision.dicom.sidecar.write_nifti", full)
-    with pytest.raises(OutputError, match="No space left on device; free space"):
-        ingest([dicom], tmp_path / "store")
+    def broken(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("medvision.dicom.nifti._compressor", broken)
+    result = ingest([dicom], tmp_path / "store")
+    assert (result.n_failed, result.exit_code) == (1, 3)
+    (row,) = (row for row in rows(tmp_path / "store" / "series.csv") if "cannot write" in row["reasons"])
+    assert row["reasons"].endswith(
+        f"cannot write {tmp_path}/store/volumes/{row['series_instance_uid']}.nii.gz: Input/output error; "
+        "look at the disk or the share, then give the command again"
+    )
+    assert list((tmp_path / "store" / "volumes").glob("*.nii.gz")) == []
 
 
 @pytest.mark.parametrize("damage", ["volume", "sidecar", "table"])

@@ -40,6 +40,6 @@ def test_a_full_disk_is_one_clear_line(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "save", full)
-    with pytest.raises(OutputError, match=r"hu\.npy: No space left on device; .* free at least 0 MiB"):
+    with pytest.raises(OutputError, match=r"hu\.npy: No space left on device; .* at least 0 MiB"):
         to_disk(HU, tmp_path / "hu.npy")
     assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,7 @@ from medvision.dicom.deidentify.key import DeidentificationKey, is_uid
 from medvision.dicom.deidentify.quiet import quiet_pydicom
 from medvision.dicom.entries import SeriesEntry
 from medvision.errors import DataError, OutputError
-from medvision.files import make_folder, read_json, sync, write_text, write_whole
+from medvision.files import make_folder, read_json, remove, sync, write_text, write_whole
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -70,7 +70,7 @@ def write_copies(
     record = folder / f"{name}.json"
     if (known := _known(record, digest)) is not None:
         return known
-    record.unlink(missing_ok=True)
+    remove(record)
     first = entry.stack.headers[0]
     series = make_folder(folder / new_uid(first.series_instance_uid, "SeriesInstanceUID", key, config))
     patient, audit = patient_of(first.patient_id, first.study_instance_uid), Audit()
@@ -105,8 +105,8 @@ class _Copying:
         try:
             with write_whole(self.folder / f"{uid}.dcm") as aside:
                 made.save_as(aside, enforce_file_format=True)
-        except OSError as error:
-            raise OutputError(f"cannot write to {self.folder}: {error.strerror}; free space") from error
+        except OutputError:
+            raise
         except read_errors():
             return False
         self.audit.merge(counts)

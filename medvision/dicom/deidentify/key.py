@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medvision.errors import ConfigError, OutputError
+from medvision.files import write_secret
 
 log = logging.getLogger(__name__)
 
@@ -137,10 +138,7 @@ def _make_key(file: Path, store: Path) -> DeidentificationKey:
     _keep_outside(file, store)
     secret = secrets.token_hex(_NEW_KEY_BYTES)
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as stream:
-            stream.write(f"{secret}\n")
+        write_secret(file, f"{secret}\n")
     except OSError as error:
         raise OutputError(
             f"no key is given and none can be made in {file.parent}: {error.strerror}; give one with --key"

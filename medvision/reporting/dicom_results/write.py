@@ -11,7 +11,7 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
 from medvision.dicom.deidentify.quiet import quiet_pydicom
-from medvision.files import write_whole
+from medvision.files import remove, write_whole
 from medvision.measurement.nodule import NoduleMask
 from medvision.reporting.dicom_results.key_objects import key_objects
 from medvision.reporting.dicom_results.secondary_capture import secondary_captures
@@ -48,7 +48,7 @@ def write_dicom_results(
         The files.
     """
     for path in folder.glob("findings_*.dcm"):
-        path.unlink()
+        remove(path)
     source = Source(scan, header if header is not None else header_of_store(scan))
     with (
         quiet_pydicom(),
