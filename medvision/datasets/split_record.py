@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from medvision.contracts import check_document
+from medvision.contracts.versions import of_later_version
 from medvision.datasets.splits import check_no_leakage
 from medvision.errors import DataError
 from medvision.files import read_json, write_text
@@ -115,6 +116,8 @@ def read_split(path: Path) -> SplitRecord:
         raise DataError(
             f"cannot read split {path}: {error}; give the {SPLIT} of a model that medvision trained"
         ) from error
+    if isinstance(known, dict) and (later := of_later_version(known.get("schema_version"), SCHEMA_VERSION)):
+        raise DataError(f"{path} {later}")
     check_document(known, "split", str(path))
     parts = {
         name: PartRecord(tuple(part["patients"]), tuple(part["series"]))

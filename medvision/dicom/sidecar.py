@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision.contracts.versions import of_later_version
 from medvision.dicom.decode import Decoded
 from medvision.dicom.nifti import read_nifti, write_nifti
 from medvision.errors import DataError, DicomError
@@ -157,6 +158,9 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
         known: dict[str, Any] = read_json(path)
     except (OSError, ValueError) as error:
         raise DicomError(f"{path} cannot be read: {error}; ingest the series again") from error
+    later = isinstance(known, dict) and of_later_version(known.get("store_version"), str(STORE_VERSION))
+    if later:
+        raise DicomError(f"{path} {later}; or ingest the series again")
     return known
 
 

@@ -13,6 +13,7 @@ from medvision.config.base import describe_problems
 from medvision.config.detection import CandidateConfig, ProposalConfig
 from medvision.config.plain_yaml import parse_plain_yaml
 from medvision.config.second_look import SecondLookConfig
+from medvision.contracts.versions import of_later_version
 from medvision.errors import ModelError
 from medvision.models.card_calibration import CardCalibration
 
@@ -161,6 +162,10 @@ class ModelCard(DetectorCard):
 CardT = TypeVar("CardT", bound=Card)
 
 
+def _version(values: object) -> object:
+    return values.get("schema_version") if isinstance(values, dict) else None
+
+
 def load_card(folder: Path, kind: type[CardT]) -> CardT:
     """Read and check `model.yaml`.
 
@@ -176,6 +181,8 @@ def load_card(folder: Path, kind: type[CardT]) -> CardT:
         raise ModelError(f"no model at {folder}: no {CARD}; give a folder that `medvision train` wrote")
     try:
         values: Any = parse_plain_yaml(path.read_text(encoding="utf-8"))
+        if words := of_later_version(_version(values), SCHEMA_VERSION):
+            raise ModelError(f"{path} {words}")
         return kind.model_validate(values)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not valid YAML; copy the model again") from error

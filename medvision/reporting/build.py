@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from medvision.contracts.versions import of_later_version
 from medvision.errors import ContractError
 from medvision.findings import Candidate, Measurement, Point
 from medvision.geometry import lps_to_voxel, spacing_mm
 from medvision.reporting.dicom_results.uids import derived_uid
 from medvision.reporting.report import (
+    SCHEMA_VERSION,
     CheckRecord,
     ExplanationRecord,
     FindingRecord,
@@ -139,6 +141,9 @@ def read_report(path: Path) -> Report:
         raise ContractError(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors()[0]
+        found = first["input"] if first["loc"] == ("schema_version",) else SCHEMA_VERSION
+        if later := of_later_version(found, SCHEMA_VERSION):
+            raise ContractError(f"{path} {later}") from error
         place = ".".join(str(part) for part in first["loc"]) or "the document"
         raise ContractError(f"{path} is no valid report: {place}: {first['msg']}") from error
 
