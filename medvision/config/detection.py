@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from medvision.config.augmentation import AugmentationConfig
 from medvision.config.base import Settings
 from medvision.config.second_look import SecondLookConfig
+from medvision.config.self_training import SelfTrainingConfig
 from medvision.config.splits import SplitConfig
 from medvision.config.tracking import TrackingConfig
 
@@ -31,6 +32,10 @@ class DataConfig(Settings):
     """A folder or several: made by `medvision simulate`, STOREs with `annotations.csv`, LUNA16, LIDC-IDRI; or
     MONAI datalists (`.json`). In place of a path, `{path: …, weight: …}`, to mix cohorts of unlike worth."""
 
+    unlabelled: tuple[Path, ...] = ()
+    """Scans whose nodules nobody has marked: STOREs, folders of DICOM, LUNA16's volumes; tables of nodules in
+    them are not read. `semi_supervised` says how they are learnt from. Only for detect_lite."""
+
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of the patients that is never learnt from: it chooses checkpoints and the operating point."""
 
@@ -47,7 +52,7 @@ class DataConfig(Settings):
     workers: int = Field(default=2, ge=1)
     """Threads that read and resample scans, and processes that make patches."""
 
-    @field_validator("cohort", mode="before")
+    @field_validator("cohort", "unlabelled", mode="before")
     @classmethod
     def _one_is_enough(cls, value: object) -> object:
         return (value,) if isinstance(value, str | Path | dict) else value
@@ -118,12 +123,12 @@ class ProposalConfig(Settings):
     """Looks without a better validation loss before the training stops early."""
 
 
-class HardNegativeConfig(Settings):
+class MiningConfig(Settings):
     """What the network under training takes for nodules and what are none: looked for again and again."""
 
     fraction: float = Field(default=0.0, ge=0, le=1)
-    """Share of stage one's patches that lie around its own false marks, once some are known; 0: none.
-    Together with `proposals.nodule_fraction` at most 1."""
+    """Share of the patches that lie around the network's own false marks, once some are known; 0: none.
+    Together with `nodule_fraction` at most 1."""
 
     every: int = Field(default=200, ge=1)
     """Steps after which they are looked for again, with the network as it is then."""
@@ -133,6 +138,10 @@ class HardNegativeConfig(Settings):
 
     per_scan: int = Field(default=10, ge=1)
     """At most so many false marks of a patient, the most probable ones."""
+
+
+class HardNegativeConfig(MiningConfig):
+    """Both stages learn from stage one's false marks."""
 
     second_look_per_scan: int = Field(default=30, ge=1)
     """Stage two learns from at most so many candidates of a patient: the most probable ones of stage one,
@@ -165,9 +174,9 @@ class DetectionConfig(Settings):
     """Of the split, the initial weights and the patches."""
 
     choose_by: Literal["loss", "froc"] = "loss"
-    """What chooses stage one's best checkpoint and stops it early: the loss on the validation patients'
-    patches, or the CPM of its FROC, which looks at their whole lungs each time. The second look stops by
-    its loss."""
+    """What chooses the best checkpoint and stops early: the loss on the validation patients (of stage one: on
+    patches), or a CPM. Stage one's is that of its own FROC, which looks at their whole lungs each time; the
+    second look's is that of both stages together."""
 
     data: DataConfig
     proposals: ProposalConfig = ProposalConfig()
@@ -175,6 +184,7 @@ class DetectionConfig(Settings):
     hard_negatives: HardNegativeConfig = HardNegativeConfig()
     candidates: CandidateConfig = CandidateConfig()
     second_look: SecondLookConfig = SecondLookConfig()
+    semi_supervised: SelfTrainingConfig = SelfTrainingConfig()
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
 
     @model_validator(mode="after")

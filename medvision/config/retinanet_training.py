@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from medvision.config.augmentation import AugmentationConfig
 from medvision.config.base import Settings
-from medvision.config.detection import DataConfig
+from medvision.config.detection import DataConfig, MiningConfig
 from medvision.config.retinanet import BoxConfig, GridConfig, RetinaNetConfig, Voxels
 from medvision.config.tracking import TrackingConfig
 
@@ -69,7 +70,7 @@ class FitConfig(Settings):
     """How many there are; always the same."""
 
     patience: int = Field(default=10, ge=1)
-    """Looks without a better validation loss before the training stops early."""
+    """Looks without a better validation before the training stops early."""
 
 
 class RetinaNetJob(Settings):
@@ -87,12 +88,40 @@ class RetinaNetJob(Settings):
     seed: int = Field(default=0, ge=0)
     """Of the split, the initial weights and the patches."""
 
+    choose_by: Literal["loss", "froc"] = "loss"
+    """What chooses the best checkpoint and stops early: the loss on the validation patients' patches, or the
+    CPM of the FROC on their whole lungs, which wants a GPU."""
+
     data: DataConfig
     network: RetinaNetConfig = RetinaNetConfig()
     grid: GridConfig = GridConfig()
     fit: FitConfig = FitConfig()
+    augmentation: AugmentationConfig = AugmentationConfig(blur_z_mm=0, blur_xy_mm=0)
+    hard_negatives: MiningConfig = MiningConfig()
     boxes: BoxConfig = BoxConfig()
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+
+    @model_validator(mode="after")
+    def _labelled(self) -> RetinaNetJob:
+        if self.data.unlabelled:
+            raise ValueError("has data.unlabelled, which only detect_lite learns from; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _patches_fit(self) -> RetinaNetJob:
+        near, hard = self.fit.nodule_fraction, self.hard_negatives.fraction
+        if near + hard > 1:
+            raise ValueError(
+                f"has fit.nodule_fraction {near:g} and hard_negatives.fraction {hard:g}; "
+                "together they are at most 1"
+            )
+        x, y, _ = self.fit.patch_vox
+        if x != y and self.augmentation.kernel_gain > 1:
+            raise ValueError(
+                f"has augmentation.kernel_gain and fit.patch_vox {list(self.fit.patch_vox)}; a kernel is "
+                "changed in square slices only"
+            )
+        return self
 
     @model_validator(mode="after")
     def _whole_places(self) -> RetinaNetJob:

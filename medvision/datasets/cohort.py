@@ -25,7 +25,7 @@ from medvision.dicom.tables import ScanSource
 from medvision.errors import DataError, NothingToDoError
 from medvision.evaluation.series_list import read_series_uids
 
-__all__ = ["LabelledSeries", "open_cohort"]
+__all__ = ["LabelledSeries", "open_cohort", "open_unlabelled"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,27 @@ def open_cohort(folder: Path, annotations: Path | None = None) -> tuple[Labelled
     return tuple(sorted(series, key=lambda item: item.series_instance_uid))
 
 
+def open_unlabelled(folder: Path) -> tuple[LabelledSeries, ...]:
+    """Find the scans of a folder for which nobody has to know the nodules; tables of nodules are not read.
+
+    Args:
+        folder: a STORE, DICOM, or LUNA16's volumes. Where there is a `seriesuids.csv`, only its Series count.
+
+    Returns:
+        One a Series, without annotations, in the order of their UIDs.
+
+    Raises:
+        DataError: the folder is not there.
+        NothingToDoError: no scan in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder} of unlabelled scans")
+    series = _listed(_scans(folder, {}, {}), find_table(folder, SERIES_LIST))
+    if not series:
+        raise NothingToDoError(f"{folder}: no CT series to learn from; -v says why each was left out")
+    return tuple(sorted(series, key=lambda item: item.series_instance_uid))
+
+
 def _series(folder: Path, annotations: Path | None) -> tuple[LabelledSeries, ...]:
     if table := annotations or find_table(folder, ANNOTATIONS):
         return _of_table(folder, table)
@@ -83,15 +104,18 @@ def _of_table(folder: Path, table: Path) -> tuple[LabelledSeries, ...]:
         annotations = add_truth(annotations, folder / TRUTH)
     others = find_table(folder, EXCLUDED)
     excluded = read_excluded(others) if others else {}
-    if is_store(folder):
-        series = _label(open_store(folder), annotations, excluded)
-    elif volumes := luna16.find_volumes(folder):
-        series = luna16.label_volumes(volumes, annotations, excluded)
-    else:
-        dicom = folder / DICOM if (folder / DICOM).is_dir() else folder
-        series = _label(catalogue([dicom]).series, annotations, excluded)
+    series = _scans(folder, annotations, excluded)
     _tell_strays(table, annotations, series)
     return series
+
+
+def _scans(folder: Path, annotations: Annotations, excluded: Annotations) -> tuple[LabelledSeries, ...]:
+    if is_store(folder):
+        return _label(open_store(folder), annotations, excluded)
+    if volumes := luna16.find_volumes(folder):
+        return luna16.label_volumes(volumes, annotations, excluded)
+    dicom = folder / DICOM if (folder / DICOM).is_dir() else folder
+    return _label(catalogue([dicom]).series, annotations, excluded)
 
 
 def _label(

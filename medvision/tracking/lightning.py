@@ -14,8 +14,8 @@ _EPOCH = "epoch"
 """Lightning adds it to every point: a chart that is a straight line."""
 
 
-def lightning_logger(run: Run) -> Logger:
-    """A Lightning logger that writes into a run and does not end it."""
+def lightning_logger(run: Run, prefix: str = "") -> Logger:
+    """A Lightning logger that writes into a run, its metrics behind a prefix, and does not end it."""
     from lightning.pytorch.loggers import Logger
 
     class RunLogger(Logger):
@@ -25,7 +25,7 @@ def lightning_logger(run: Run) -> Logger:
         version = run.run_id
 
         def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-            run.log_metrics({name: value for name, value in metrics.items() if name != _EPOCH}, step)
+            run.log_metrics({prefix + name: value for name, value in metrics.items() if name != _EPOCH}, step)
 
         def log_hyperparams(self, *args: object, **kwargs: object) -> None:
             """The run knows its parameters since it started."""

@@ -72,7 +72,7 @@ class Run(Protocol):
     def log_model(self, path: Path, artifact_path: str) -> None:
         """Keep a model directory; a detector's as a model that MLflow can load and serve."""
 
-    def lightning_logger(self) -> Logger | None:
+    def lightning_logger(self, prefix: str = "") -> Logger | None:
         """A Lightning logger that writes into this run; None where nothing is recorded."""
 
     def register(self, artifact_path: str, name: str) -> str | None:
@@ -109,7 +109,7 @@ class _Unrecorded:
     def log_model(self, path: Path, artifact_path: str) -> None:
         pass
 
-    def lightning_logger(self) -> None:
+    def lightning_logger(self, prefix: str = "") -> None:  # noqa: ARG002  a Run's signature
         return None
 
     def register(self, artifact_path: str, name: str) -> None:  # noqa: ARG002  a Run's signature
@@ -165,8 +165,8 @@ class _MlflowRun:
     def log_model(self, path: Path, artifact_path: str) -> None:
         self._outbox.add(lambda: self._send_folder(path, artifact_path))
 
-    def lightning_logger(self) -> Logger:
-        return lightning_logger(self)
+    def lightning_logger(self, prefix: str = "") -> Logger:
+        return lightning_logger(self, prefix)
 
     def register(self, artifact_path: str, name: str) -> str | None:
         try:

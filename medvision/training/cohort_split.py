@@ -10,12 +10,12 @@ from pathlib import Path
 from medvision.config.detection import DetectionConfig
 from medvision.config.retinanet_training import RetinaNetJob
 from medvision.config.splits import SplitConfig, Stratum
-from medvision.datasets.cohort import open_cohort
+from medvision.datasets.cohort import open_cohort, open_unlabelled
 from medvision.datasets.fit_checks import check_fit
 from medvision.datasets.labelled import LabelledSeries
 from medvision.datasets.split_record import SplitRecord, apply_split, read_split, record_split
 from medvision.datasets.splits import folds_by_patient, split_by_patient
-from medvision.errors import DataError
+from medvision.errors import DataError, NothingToDoError
 from medvision.models.leakage import read_key, training_key
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class CohortSplit:
         cohort_of: Series Instance UID → the folder it came from.
         test: the fold that is neither; empty without folds.
         weights: folder → how often each of its patients is learnt from, beside others.
+        unlabelled: to learn from without labels; of no patient that is validated or tested on.
         record: what `split.json` will say.
     """
 
@@ -45,6 +46,7 @@ class CohortSplit:
     record: SplitRecord
     test: list[LabelledSeries] = field(default_factory=list)
     weights: Mapping[Path, float] = field(default_factory=dict)
+    unlabelled: list[LabelledSeries] = field(default_factory=list)
 
     @property
     def parts(self) -> dict[str, list[LabelledSeries]]:
@@ -61,7 +63,7 @@ def split_cohorts(config: DetectionConfig | RetinaNetJob) -> CohortSplit:
 
     Raises:
         DataError: a cohort that cannot be read, marks in other coordinates, or fewer than two patients.
-        NothingToDoError: a cohort without scans.
+        NothingToDoError: a cohort without scans, or unlabelled ones of which none may be learnt from.
     """
     series, cohort_of = _open_all(config.data.folders)
     test = _test_fold(config, series, cohort_of)
@@ -78,7 +80,33 @@ def split_cohorts(config: DetectionConfig | RetinaNetJob) -> CohortSplit:
         how |= {"folds": config.data.folds, "fold": config.data.fold}
         parts[TEST] = test
     record = record_split(parts, how, key=training_key())
-    return CohortSplit(training, validation, cohort_of, record, test, config.data.weights)
+    unlabelled = _unlabelled(config.data.unlabelled, training, [*validation, *test])
+    return CohortSplit(training, validation, cohort_of, record, test, config.data.weights, unlabelled)
+
+
+def _unlabelled(
+    folders: Sequence[Path], training: Sequence[LabelledSeries], held_out: Sequence[LabelledSeries]
+) -> list[LabelledSeries]:
+    """Every Series once, but for those with labels and those of patients that must stay unknown."""
+    found = {item.series_instance_uid: item for folder in folders for item in open_unlabelled(folder)}
+    labelled = {item.series_instance_uid for item in (*training, *held_out)}
+    unknown = {item.patient_id for item in held_out}
+    new = [item for item in found.values() if item.series_instance_uid not in labelled]
+    kept = [item for item in new if item.patient_id not in unknown]
+    if len(kept) < len(found):
+        logger.info(
+            "of %d unlabelled series %d have labels in the cohort and %d are of patients that are validated "
+            "or tested on: all these are left out",
+            len(found),
+            len(found) - len(new),
+            len(new) - len(kept),
+        )
+    if folders and not kept:
+        raise NothingToDoError(
+            f"none of {len(found)} series of {', '.join(map(str, folders))} is left to learn from without "
+            "labels: all are labelled, or of patients that are validated or tested on"
+        )
+    return kept
 
 
 def fold_numbers(config: DetectionConfig | RetinaNetJob) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,28 +10,25 @@ import torch
 from medvision.config.base import config_sha256
 from medvision.config.detection import DetectionConfig
 from medvision.datasets.split_record import SPLIT, write_split
-from medvision.models.classifier import NoduleClassifier
 from medvision.models.detector import TwoStageDetector
-from medvision.models.directory import ModelCard, save_model
-from medvision.models.heatmap import HeatMapNet
+from medvision.models.directory import ModelCard, TrainingRecord, save_model
 from medvision.models.published import licence_of
 from medvision.tracking import Run
 from medvision.training import ranks
-from medvision.training.candidates import SeriesCandidates, find_candidates, second_look_samples
 from medvision.training.cohort_split import split_cohorts
 from medvision.training.leakage import refuse_known_weights
 from medvision.training.model_card import describe_training
-from medvision.training.patients import read_patients
+from medvision.training.patients import read_patients, read_unlabelled
 from medvision.training.proposals import train_proposals
 from medvision.training.result import TrainResult
 from medvision.training.run_figures import log_candidate_figures
 from medvision.training.run_words import log_cohorts
-from medvision.training.second_look import train_second_look
+from medvision.training.self_training import Volumes, help_with_rounds, train_rounds
 from medvision.training.tracked_run import keep_model, remove_work, tracked, work_folder
-from medvision.training.validation import EVALUATION, Validation, validate
+from medvision.training.two_stages import TrainedStages, add_second_look
+from medvision.training.validation import EVALUATION
 from medvision.training.volume_hand_over import hand_over, take_over
 from medvision.training.volume_shelf import VolumeShelf, open_shelf
-from medvision.training.volumes import TrainingVolume
 
 logger = logging.getLogger(__name__)
 
@@ -62,20 +58,24 @@ def train(
     """
     work = work_folder(config)
     torch.set_float32_matmul_precision("high")
-    split = split_cohorts(config)
-    training, validation = read_patients(split, shelf or open_shelf(config, work))
+    split, shelf = split_cohorts(config), shelf or open_shelf(config, work)
+    training, validation = read_patients(split, shelf)
+    unlabelled = read_unlabelled(split, shelf, [*training, *validation])
     refuse_known_weights(config.second_look.weights, validation)
-    hand_over((training, validation))
+    parts = training, validation, unlabelled
+    hand_over(parts)
     with tracked(config, work, resume=resume, parent=parent) as run:
-        log_cohorts(run, split)
-        card, result = _train_stages(config, training, validation, run, work, resume=resume)
+        log_cohorts(run, split, config.data.unlabelled)
+        stages = _train_stages(config, parts, run, work, resume=resume)
+        known = describe_training([*training, *unlabelled], config, run.run_id, validation)
+        card = _write(config, stages, known, run)
         write_split(config.output / SPLIT, split.record)
-        run.log_metrics(result.metrics)
+        run.log_metrics(card.metrics)
         run.log_folder(config.output / EVALUATION, EVALUATION)
         version = keep_model(run, config)
     remove_work(config)
     logger.info("model %s version %s written to %s", card.name, card.version, config.output)
-    return TrainResult(config.output, run.run_id, version, dict(result.metrics))
+    return TrainResult(config.output, run.run_id, version, dict(card.metrics))
 
 
 def help_to_train(config: DetectionConfig, *, resume: bool = False) -> None:
@@ -85,35 +85,38 @@ def help_to_train(config: DetectionConfig, *, resume: bool = False) -> None:
         OutputError: the output folder lies where this process does not see it.
     """
     torch.set_float32_matmul_precision("high")
-    training, validation = take_over()
+    training, validation, unlabelled = take_over()
     folder = work_folder(config) / PROPOSALS
-    train_proposals(training, validation, config, folder, resume=resume)
+    proposals = train_proposals(training, validation, config, folder, resume=resume)
+    if unlabelled:
+        help_with_rounds(proposals, (training, validation, unlabelled), config, folder, resume=resume)
 
 
 def _train_stages(
     config: DetectionConfig,
-    training: Sequence[TrainingVolume],
-    validation: Sequence[TrainingVolume],
+    parts: tuple[Volumes, Volumes, Volumes],
     run: Run,
     work: Path,
     *,
     resume: bool,
-) -> tuple[ModelCard, Validation]:
-    proposals = train_proposals(
-        training,
-        validation,
-        config,
-        work / PROPOSALS,
-        logger=run.lightning_logger(),
-        resume=resume,
-    )
-    ranks.part()
-    learnt = find_candidates(proposals, training, config, learning=True)
-    held_out = find_candidates(proposals, validation, config, learning=False)
-    second_look = _train_second_look(config, learnt, held_out, run)
-    result = validate(second_look, held_out, config.seed)
+) -> TrainedStages:
+    training, validation, unlabelled = parts
+    folder, log = work / PROPOSALS, run.lightning_logger()
+    proposals = train_proposals(training, validation, config, folder, logger=log, resume=resume)
+    if not unlabelled:
+        ranks.part()
+    stages = add_second_look(proposals, training, validation, config, log)
+    if unlabelled:
+        stages = train_rounds(stages, parts, config, folder, run, resume=resume)
+    run.log_metrics({f"second_look/{name}": value for name, value in stages.figures.items()})
+    return stages
+
+
+def _write(config: DetectionConfig, stages: TrainedStages, known: TrainingRecord, run: Run) -> ModelCard:
+    """The model directory, but for its split, and the run's pictures."""
+    result = stages.validation
     result.write(config.output / EVALUATION)
-    log_candidate_figures(run, second_look, held_out)
+    log_candidate_figures(run, stages.second_look, stages.held_out)
     card = ModelCard(
         name=config.name,
         version=config_sha256(config)[:12],
@@ -124,35 +127,12 @@ def _train_stages(
         fusion=result.fusion,
         operating_points=result.operating_points,
         metrics=result.metrics,
-        training=describe_training(training, config, run.run_id, validation),
+        training=known,
         licence=_licence(config),
     )
-    return _save(config, card, proposals, second_look), result
+    return save_model(config.output, card, TwoStageDetector(stages.proposals, stages.second_look))
 
 
 def _licence(config: DetectionConfig) -> str:
     initial = licence_of(config.second_look.backbone, config.second_look.weights)
     return f"Apache-2.0. Initial weights of the second look: {initial}."
-
-
-def _train_second_look(
-    config: DetectionConfig,
-    learnt: Sequence[SeriesCandidates],
-    held_out: Sequence[SeriesCandidates],
-    run: Run,
-) -> NoduleClassifier:
-    network, metrics = train_second_look(
-        second_look_samples(learnt),
-        second_look_samples(held_out),
-        config.second_look,
-        logger=run.lightning_logger(),
-        seed=config.seed,
-    )
-    run.log_metrics({f"second_look/{name}": value for name, value in metrics.items()})
-    return network
-
-
-def _save(
-    config: DetectionConfig, card: ModelCard, proposals: HeatMapNet, second_look: NoduleClassifier
-) -> ModelCard:
-    return save_model(config.output, card, TwoStageDetector(proposals, second_look))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.config.detection import CandidateConfig, HardNegativeConfig
+from medvision.config.detection import CandidateConfig, MiningConfig
 from medvision.files import make_folder, write_whole
 from medvision.findings import Candidate
 from medvision.geometry import lps_to_voxel
@@ -39,7 +39,7 @@ class HardNegativeMiner:
     """
 
     def __init__(
-        self, find: Find, places: PatchPlaces, config: HardNegativeConfig, folder: Path, *, reuse: bool
+        self, find: Find, places: PatchPlaces, config: MiningConfig, folder: Path, *, reuse: bool
     ) -> None:
         self.find, self.places, self.config = find, places, config
         self.folder, self.reuse = folder, reuse

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from medvision.datasets.fit_checks import check_tissue, fit_tissue
 from medvision.errors import NothingToDoError
+from medvision.models.leakage import without_near_duplicates
 from medvision.training.cohort_split import CohortSplit
 from medvision.training.leakage import drop_near_duplicates
 from medvision.training.volume_shelf import VolumeShelf
 from medvision.training.volumes import TrainingVolume
+
+logger = logging.getLogger(__name__)
 
 
 def read_patients(
@@ -37,6 +41,36 @@ def read_patients(
     validation = drop_near_duplicates(training, read[1])
     _check_nodules(training, validation, sorted(set(split.cohort_of.values())))
     return training, validation
+
+
+def read_unlabelled(
+    split: CohortSplit, shelf: VolumeShelf, labelled: Sequence[TrainingVolume]
+) -> list[TrainingVolume]:
+    """Read the scans to learn from without labels.
+
+    Args:
+        split: says which.
+        shelf: reads them.
+        labelled: all other patients of the training.
+
+    Returns:
+        Those that show lungs, and not the pixels of a labelled scan, or of the test, under other identifiers.
+
+    Raises:
+        OutputError: the voxels cannot be written.
+    """
+    if not split.unlabelled:
+        return []
+    read = shelf.read(split.unlabelled)
+    kept, dropped = without_near_duplicates(read, [*labelled, *shelf.read(split.test)])
+    with_lungs = [volume for volume in kept if not volume.box.lungs.absent]
+    logger.info(
+        "unlabelled: %d scans; %d more show the pixels of labelled ones, and %d no lungs",
+        len(with_lungs),
+        len(dropped),
+        len(kept) - len(with_lungs),
+    )
+    return with_lungs
 
 
 def _check_marks(volumes: Sequence[TrainingVolume], cohort_of: Mapping[str, Path]) -> None:

@@ -94,6 +94,7 @@ def train_proposals(
     *,
     logger: Logger | None = None,
     resume: bool = False,
+    start: HeatMapNet | None = None,
 ) -> HeatMapNet:
     """Train stage one and return the network of the best validation.
 
@@ -104,9 +105,12 @@ def train_proposals(
         folder: for checkpoints.
         logger: where Lightning logs; nowhere when None.
         resume: go on after an interruption.
+        start: initial weights; random ones when None.
     """
     pl.seed_everything(config.seed, verbose=False)
     module = ProposalModule(config.proposals)
+    if start is not None:
+        module.network.load_state_dict(start.state_dict())
     if resume and load_finished(module.network, folder):
         return module.network.eval()
     plan, hard, find = _plan(config), config.hard_negatives, partial(ask, module.network, config.candidates)

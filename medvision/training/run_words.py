@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -17,11 +18,16 @@ from medvision.training.cohort_split import CohortSplit
 from medvision.training.picture_sets import PictureSet
 
 
-def log_cohorts(run: Run, split: CohortSplit) -> None:
-    """Name both parts of a split as inputs of the run."""
+def log_cohorts(run: Run, split: CohortSplit, unlabelled: Sequence[Path] = ()) -> None:
+    """Name both parts of a split as inputs of the run, and what is learnt from without labels."""
     where = ", ".join(sorted({str(path) for path in split.cohort_of.values()}))
     for part, series in split.parts.items():
         run.log_data(DataIdentity("cohort", part, _series_digest(series), where, _series_counts(series)))
+    if series := split.unlabelled:
+        where = ", ".join(map(str, unlabelled))
+        run.log_data(
+            DataIdentity("cohort", "unlabelled", _series_digest(series), where, _series_counts(series))
+        )
 
 
 def log_patches(run: Run, config: ClassifyPatchesConfig, found: PatchSet) -> None:

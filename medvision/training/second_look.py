@@ -28,7 +28,14 @@ from medvision.training.frozen_features import (
     center_features,
 )
 from medvision.training.platt import fit_platt, fold_into
-from medvision.training.second_look_module import MONITOR, WEIGHT, SecondLookModule, validation_aucs
+from medvision.training.second_look_module import (
+    CPM,
+    MONITOR,
+    WEIGHT,
+    FindCpm,
+    SecondLookModule,
+    validation_aucs,
+)
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +95,7 @@ def train_second_look(
     settings: SecondLookConfig,
     logger: Logger | None = None,
     seed: int = 0,
+    cpm: FindCpm | None = None,
 ) -> tuple[NoduleClassifier, dict[str, float]]:
     """Fine-tune the second look, keep the best epoch and calibrate it on the validation candidates.
 
@@ -99,6 +107,7 @@ def train_second_look(
         settings: see SecondLookConfig.
         logger: where Lightning logs losses and AUCs; nowhere without one.
         seed: of the initial weights, the random changes and the order.
+        cpm: chooses the epoch, and stops early, by the CPM of the validation patients; None: by the loss.
 
     Returns:
         The network in eval mode on the CPU, and its validation figures: `epochs` it took; `auc_nodule` and
@@ -119,7 +128,7 @@ def train_second_look(
         batches = EpochBatches(copies, train.weighted_labels(), settings.batch_size, seed=seed)
         held_out = EpochBatches([middles], validation.weighted_labels(), settings.batch_size, seed=None)
         module = SecondLookModule(
-            network, settings, _positive_weight(train), steps=settings.epochs * len(batches)
+            network, settings, _positive_weight(train), settings.epochs * len(batches), cpm
         )
         epochs = _fit(module, batches, held_out, settings, logger)
     network.cpu().eval()
@@ -163,15 +172,16 @@ def _fit(
     logger: Logger | None,
 ) -> int:
     """Train, go back to the best epoch, and say how many epochs it took."""
+    monitor, mode = (CPM, "max") if module.cpm else (MONITOR, "min")
     with tempfile.TemporaryDirectory(prefix="medvision-second-look-") as folder:
-        best = ModelCheckpoint(dirpath=folder, monitor=MONITOR, save_weights_only=True)
+        best = ModelCheckpoint(dirpath=folder, monitor=monitor, mode=mode, save_weights_only=True)
         trainer = pl.Trainer(
             accelerator=_device().type,
             devices=1,
             max_epochs=settings.epochs,
             callbacks=[
                 best,
-                EarlyStopping(MONITOR, patience=settings.patience),
+                EarlyStopping(monitor, patience=settings.patience, mode=mode),
                 EpochProgress("second look"),
             ],
             logger=logger or False,

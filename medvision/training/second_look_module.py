@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import lightning.pytorch as pl
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torchmetrics.functional.classification import binary_auroc
@@ -13,7 +17,10 @@ from medvision.models.classifier import MALIGNANCY, NODULE, NoduleClassifier
 from medvision.training.frozen_features import Batch
 from medvision.training.schedule import one_cycle
 
-MONITOR = "second_look/val_loss"
+MONITOR, CPM = "second_look/val_loss", "second_look/val_cpm"
+
+FindCpm = Callable[[NDArray[np.float32]], float]
+"""CPM on the validation patients from the (N, 2) logits of their candidates."""
 
 WEIGHT = 2
 """Column of the labels that says how much a candidate counts."""
@@ -26,13 +33,19 @@ class SecondLookModule(pl.LightningModule):
     """
 
     def __init__(
-        self, network: NoduleClassifier, settings: SecondLookConfig, positive_weight: float, steps: int
+        self,
+        network: NoduleClassifier,
+        settings: SecondLookConfig,
+        positive_weight: float,
+        steps: int,
+        cpm: FindCpm | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self._settings = settings
         self._positive_weight = positive_weight
         self._steps = steps
+        self.cpm = cpm
         self._validation: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -48,12 +61,14 @@ class SecondLookModule(pl.LightningModule):
         self._validation.append((self.network.finish(maps, pooled), labels))
 
     def on_validation_epoch_end(self) -> None:
-        """Log loss and AUC over all validation candidates."""
+        """Log loss and AUC over all validation candidates, and the CPM where it is asked for."""
         logits, labels = (torch.cat(parts) for parts in zip(*self._validation, strict=True))
         self._validation.clear()
         self.log(MONITOR, self._loss(logits, labels))
         for name, value in validation_aucs(logits, labels).items():
             self.log(f"second_look/val_{name}", value)
+        if self.cpm is not None:
+            self.log(CPM, self.cpm(logits.float().cpu().numpy()))
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]  # as a TypedDict
         """AdamW, one cycle; the pretrained blocks change more slowly than the new layers."""

@@ -112,14 +112,39 @@ def validate(second_look: NoduleClassifier, held_out: Sequence[SeriesCandidates]
     Three numbers are fitted (the fusion), so the two-stage figures are slightly optimistic; figures to quote
     come from `medvision evaluate` on patients that were no part of the training at all.
     """
-    logits = np.concatenate([second_look_logits(second_look, one) for one in held_out])
-    first = np.array([c.proposal_probability for one in held_out for c in one.candidates])
-    is_nodule = np.concatenate([one.is_nodule for one in held_out])
-    counted = ~np.concatenate([one.is_excluded for one in held_out])
-    fusion = fit_fusion(first[counted], logits[counted, NODULE].astype(np.float64), is_nodule[counted])
+    counted = [second_look_logits(second_look, one)[~one.is_excluded] for one in held_out]
+    fusion = _fit_fusion(held_out, np.concatenate(counted))
     two_stage = measure_two_stage(second_look, fusion, held_out, seed)
     proposals = measure_proposals(held_out, seed)
     return Validation(fusion, two_stage, proposals, operating_points(two_stage))
+
+
+def fused_cpm(held_out: Sequence[SeriesCandidates], logits: NDArray[np.float32]) -> float:
+    """CPM of both stages in the middle of the second look's training.
+
+    Args:
+        held_out: candidates of the validation patients.
+        logits: (N, 2) of those that count, in the order of `second_look_samples`.
+    """
+    fusion = _fit_fusion(held_out, logits)
+    ends = np.cumsum([len(one.candidates) - one.is_excluded.sum() for one in held_out])
+    judged = {
+        one.series.series_instance_uid: judge(_counted(one), part, fusion)
+        for one, part in zip(held_out, np.split(logits, ends[:-1]), strict=True)
+    }
+    return measure(judged, [one.series for one in held_out], bootstrap=0).cpm
+
+
+def _fit_fusion(held_out: Sequence[SeriesCandidates], logits: NDArray[np.float32]) -> Fusion:
+    """From the (N, 2) logits of all candidates that count."""
+    first = np.array([candidate.proposal_probability for one in held_out for candidate in _counted(one)])
+    is_nodule = np.concatenate([one.is_nodule[~one.is_excluded] for one in held_out])
+    return fit_fusion(first, logits[:, NODULE].astype(np.float64), is_nodule)
+
+
+def _counted(one: SeriesCandidates) -> list[Candidate]:
+    """Those that lie in no excluded finding."""
+    return [mark for mark, left_out in zip(one.candidates, one.is_excluded, strict=True) if not left_out]
 
 
 def measure_proposals(found: Sequence[SeriesCandidates], seed: int) -> FrocResult:

@@ -156,6 +156,23 @@ def prepare_one(series: LabelledSeries, scan: Scan, voxel_mm: float | FindBox) -
     )
 
 
+def relabelled(
+    volume: TrainingVolume, annotations: Sequence[Annotation], excluded: Sequence[Annotation]
+) -> TrainingVolume:
+    """The same scan with other nodules and excluded findings."""
+    series = replace(volume.series, annotations=tuple(annotations), excluded=tuple(excluded))
+    centers, radii = _spheres(series.annotations, volume.box.grid.affine)
+    ignored, ignored_radii = _spheres(series.excluded, volume.box.grid.affine)
+    return replace(
+        volume,
+        series=series,
+        centers_vox=centers,
+        radii_mm=radii,
+        ignored_vox=ignored,
+        ignored_mm=ignored_radii,
+    )
+
+
 def _spheres(marks: Sequence[Annotation], affine: Affine) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(N, 3) centres in voxels and (N,) radii in mm."""
     centers = np.array([mark.center_lps_mm for mark in marks], dtype=np.float64).reshape(-1, 3)

@@ -17,7 +17,7 @@ from medvision.config.detection import DetectionConfig
 from medvision.dicom.store import ingest
 from medvision.errors import DataError, NothingToDoError, OutputError
 from medvision.models.detector import load_detector
-from medvision.training import detection
+from medvision.training import two_stages
 from medvision.training.detection import train
 from medvision.training.proposals import ProposalModule
 from medvision.training.tracked_run import WORK_FOLDER
@@ -144,7 +144,7 @@ def test_the_run_is_in_mlflow(trained):
 def test_an_interrupted_training_goes_on(store, tmp_path, monkeypatch):
     config = configure(store, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(detection, "train_second_look", interrupt)
+        patch.setattr(two_stages, "train_second_look", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(config)
     assert not (config.output / "model.yaml").exists()
@@ -185,7 +185,7 @@ def test_an_interruption_in_the_middle_changes_nothing(store, tmp_path, monkeypa
 def test_another_configuration_does_not_go_on_from_these_checkpoints(store, tmp_path, monkeypatch):
     config = configure(store, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(detection, "train_second_look", interrupt)
+        patch.setattr(two_stages, "train_second_look", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(config)
     steps = []
@@ -218,7 +218,7 @@ def test_an_output_that_cannot_be_written_is_told_first(store, tmp_path):
 def test_the_run_names_its_data_and_a_resumed_training_goes_on_in_it(store, tmp_path, monkeypatch):
     config = configure(store, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(detection, "train_second_look", interrupt)
+        patch.setattr(two_stages, "train_second_look", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(config)
     result = train(config, resume=True)

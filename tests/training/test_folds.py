@@ -17,7 +17,7 @@ from medvision.datasets.split_record import apply_split, read_split
 from medvision.errors import DataError
 from medvision.evaluation.luna16 import evaluate
 from medvision.models.leakage import read_key
-from medvision.training import cohort_split, detection, folds, volumes
+from medvision.training import cohort_split, detection, folds, two_stages, volumes
 from medvision.training.cohort_split import fold_numbers, split_cohorts
 from medvision.training.jobs import run_job
 from medvision.training.volume_shelf import open_shelf
@@ -90,7 +90,7 @@ def test_each_patient_is_read_once_for_all_folds_and_never_taught_to_the_fold_it
 ):
     config = with_folds(configure(store, tmp_path), folds=2)
     read, sides = [], []
-    prepare, teach, look = volumes.prepare_one, detection.train_proposals, detection.train_second_look
+    prepare, teach, look = volumes.prepare_one, detection.train_proposals, two_stages.train_second_look
 
     def reading(series, *rest):
         read.append(series.patient_id)
@@ -106,7 +106,7 @@ def test_each_patient_is_read_once_for_all_folds_and_never_taught_to_the_fold_it
 
     monkeypatch.setattr(volumes, "prepare_one", reading)
     monkeypatch.setattr(detection, "train_proposals", teaching)
-    monkeypatch.setattr(detection, "train_second_look", looking)
+    monkeypatch.setattr(two_stages, "train_second_look", looking)
     run_job(config)
     everyone = {item.patient_id for item in open_cohort(store)}
     assert sorted(read) == sorted(everyone)

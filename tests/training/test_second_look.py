@@ -149,6 +149,24 @@ def test_stops_early_where_nothing_can_be_learnt(validation: SecondLookSamples):
     assert metrics["epochs"] < 30
 
 
+def test_the_epoch_of_the_best_cpm_is_kept_and_patience_ends_the_training(
+    train: SecondLookSamples, validation: SecondLookSamples
+):
+    """The CPM is best after the second epoch, and no better after the two that follow."""
+    looks: list[NDArray[np.float32]] = []
+
+    def cpm(logits: NDArray[np.float32]) -> float:
+        looks.append(logits)
+        return 0.9 if len(looks) == 2 else 0.5
+
+    settings = QUICK.model_copy(update={"patience": 2})
+    network, metrics = train_second_look(train, validation, settings, seed=3, cpm=cpm)
+    assert metrics["epochs"] == len(looks) == 4
+    nodule = _probabilities(network, validation)[:, 0]  # calibrated: only their order has stayed
+    assert (np.argsort(nodule) == np.argsort(looks[1][:, 0])).mean() > 0.9
+    assert (np.argsort(nodule) == np.argsort(looks[3][:, 0])).mean() < 0.5
+
+
 def test_unknown_malignancy_is_no_label(train: SecondLookSamples, validation: SecondLookSamples):
     unknown = replace(train, malignant=np.full(len(train.malignant), -1, np.int8))
     one_epoch = QUICK.model_copy(update={"epochs": 1})
