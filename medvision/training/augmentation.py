@@ -28,6 +28,10 @@ AXIAL = (1, 2)
 """Rows and columns among slices, rows and columns."""
 
 Matrix = NDArray[np.float64]
+Shape = tuple[int, int, int]
+"""Slices, rows, columns."""
+Spacing = tuple[float, float, float]
+"""Of slices, rows, columns, in mm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +67,32 @@ class PatchChange:
         """Whether the patch is rotated or scaled."""
         return self.scale != 1 or any(self.rotation_deg)
 
-    @property
-    def matrix(self) -> Matrix:
-        """(3, 3) from places in the changed patch to places in the patch, both seen from their middles."""
+    def matrix(self, spacing_mm: Spacing) -> Matrix:
+        """(3, 3) from voxels of the changed patch to voxels of the patch, both seen from their middles."""
         rotation: Matrix = Rotation.from_euler("xyz", self.rotation_deg, degrees=True).as_matrix()
-        return rotation / self.scale
+        spacing = np.array(spacing_mm)
+        matrix: Matrix = rotation / self.scale * spacing / spacing[:, None]
+        return matrix
 
-    def margin_vox(self, edge: int) -> int:
-        """How much wider than its edge, on each side, a patch must be cut."""
+    def margin_vox(self, shape: Shape, spacing_mm: Spacing) -> int:
+        """How much wider than its shape, on each side, a patch must be cut."""
         if not self.resamples:
             return 0
-        reach = np.abs(self.matrix).sum(axis=1).max() * (edge - 1) / 2
-        return max(0, int(np.ceil(reach - (edge - 1) / 2)) + 1)
+        half = (np.array(shape) - 1) / 2
+        reach = np.abs(self.matrix(spacing_mm)) @ half
+        return max(0, int(np.ceil((reach - half).max())) + 1)
 
 
-def draw_change(config: AugmentationConfig, random: np.random.Generator) -> PatchChange:
-    """Draw what is done to a patch; every kind uses as many random numbers whether it is made or not."""
+def draw_change(
+    config: AugmentationConfig, random: np.random.Generator, *, square: bool = True
+) -> PatchChange:
+    """Draw what is done to a patch; every kind uses as many random numbers whether it is made or not.
+
+    Args:
+        config: bounds.
+        random: draws.
+        square: whether it has as many rows as columns; others are turned by halves only.
+    """
 
     def made() -> bool:
         return bool(random.random() < config.probability)
@@ -88,7 +102,7 @@ def draw_change(config: AugmentationConfig, random: np.random.Generator) -> Patc
         return change if made() else 0.0
 
     flips = [made() and config.flips for _ in range(3)]
-    turns = int(random.integers(1, 4))
+    turns = int(random.integers(1, 4)) if square else 2 * int(random.integers(1, 4)) % 4
     blur = [float(random.uniform(0.25, 1) * mm) for mm in (config.blur_z_mm, *[config.blur_xy_mm] * 2)]
     noise = float(random.uniform(0, config.noise_hu))
     rotation = [either_way(config.rotation_deg) for _ in range(3)]
@@ -107,25 +121,28 @@ def draw_change(config: AugmentationConfig, random: np.random.Generator) -> Patc
     )
 
 
-def resample(hu: Tensor, marks: list[Marks], change: PatchChange, edge: int) -> tuple[Tensor, list[Marks]]:
-    """Rotate and scale what was cut `margin_vox` wider than its edge.
+def resample(
+    hu: Tensor, marks: list[Marks], change: PatchChange, shape: Shape, spacing_mm: Spacing
+) -> tuple[Tensor, list[Marks]]:
+    """Rotate and scale what was cut `margin_vox` wider than its shape.
 
     Args:
-        hu: (n, n, n).
+        hu: (D, H, W).
         marks: in its voxels.
         change: what is done.
-        edge: of the result.
+        shape: of the result.
+        spacing_mm: of the voxels, before and after.
 
     Returns:
-        (edge, edge, edge) HU and the marks in its voxels, with their new sizes.
+        HU of the shape, and the marks in its voxels, with their new sizes.
     """
     if not change.resamples:
         return hu, marks
     matrix = np.eye(4)
-    matrix[:3, :3] = change.matrix
-    turned = Affine(affine=matrix, spatial_size=edge, padding_mode="border", image_only=True)(hu[None])[0]
-    before, after = (np.array(hu.shape) - 1) / 2, (edge - 1) / 2
-    back = np.linalg.inv(change.matrix)
+    matrix[:3, :3] = change.matrix(spacing_mm)
+    turned = Affine(affine=matrix, spatial_size=shape, padding_mode="border", image_only=True)(hu[None])[0]
+    before, after = (np.array(hu.shape) - 1) / 2, (np.array(shape) - 1) / 2
+    back = np.linalg.inv(matrix[:3, :3])
     moved = [
         Marks((some.centers_vox - before) @ back.T + after, some.radii_mm * change.scale) for some in marks
     ]
@@ -142,12 +159,26 @@ def mirror(image: Tensor, change: PatchChange) -> Tensor:
     return _plain(image)
 
 
-def change_hu(hu: Tensor, change: PatchChange, voxel_mm: float, random: np.random.Generator) -> Tensor:
+def mirror_marks(marks: Marks, change: PatchChange, shape: Shape) -> Marks:
+    """Flip and turn marks as `mirror` does an image of the shape."""
+    centers = marks.centers_vox.copy()
+    for axis, flipped in enumerate(change.flipped):
+        if flipped:
+            centers[:, axis] = shape[axis] - 1 - centers[:, axis]
+    sizes = list(shape)
+    for _ in range(change.quarter_turns):
+        _, rows, columns = sizes
+        centers = np.stack([centers[:, 0], columns - 1 - centers[:, 2], centers[:, 1]], axis=1)
+        sizes[1:] = columns, rows
+    return Marks(centers, marks.radii_mm)
+
+
+def change_hu(hu: Tensor, change: PatchChange, spacing_mm: Spacing, random: np.random.Generator) -> Tensor:
     """Kernel, blur, contrast, offset and noise of (D, H, W) HU; the generator makes the noise."""
     if change.kernels:
-        hu = change_kernel(hu, *change.kernels, change.kernel_gain, voxel_mm)
+        hu = change_kernel(hu, *change.kernels, change.kernel_gain, spacing_mm[2])
     if any(change.blur_mm):
-        hu = blur(hu, [mm / voxel_mm for mm in change.blur_mm])
+        hu = blur(hu, [mm / spacing for mm, spacing in zip(change.blur_mm, spacing_mm, strict=True)])
     hu = (hu - AIR_HU) * change.contrast + AIR_HU + change.offset_hu
     if change.noise_hu:
         noise = torch.from_numpy(random.standard_normal(hu.shape, dtype=np.float32))

@@ -57,7 +57,7 @@ class PatchDataset:
         change = draw_change(self.augmentation, random) if self.augmentation else PatchChange()
         hu, nodules, ignored = self._cut(volume, corner, change, random)
         target = torch.from_numpy(draw_target(nodules, self.config.patch_vox, self.config.voxel_mm, ignored))
-        hu = change_hu(mirror(hu[None], change)[0], change, self.config.voxel_mm, random)
+        hu = change_hu(mirror(hu[None], change)[0], change, (self.config.voxel_mm,) * 3, random)
         return {"image": normalise(hu)[None], "target": mirror(target, change)}
 
     def batch(self, indices: range) -> dict[str, Tensor]:
@@ -73,7 +73,8 @@ class PatchDataset:
         random: np.random.Generator,
     ) -> tuple[Tensor, Marks, Marks]:
         """A cube of HU with air where it leaves the box; its nodules, inserted ones too; what is ignored."""
-        edge, margin = self.config.patch_vox, change.margin_vox(self.config.patch_vox)
+        edge, spacing_mm = self.config.patch_vox, (self.config.voxel_mm,) * 3
+        margin = change.margin_vox((edge,) * 3, spacing_mm)
         wide, first = edge + 2 * margin, corner - margin
         hu = np.empty((wide,) * 3, dtype=np.float32)
         z, y, x = first.tolist()
@@ -86,5 +87,6 @@ class PatchDataset:
             blur_mm = host_blur_mm(volume.spacing_mm, self.config.voxel_mm)
             added = insert_nodules(hu, there, mean_count, self.config.voxel_mm, random, blur_mm)
             nodules = nodules.and_also(added)
-        changed, (nodules, ignored) = resample(torch.from_numpy(hu), [nodules, ignored], change, edge)
+        marks = [nodules, ignored]
+        changed, (nodules, ignored) = resample(torch.from_numpy(hu), marks, change, (edge,) * 3, spacing_mm)
         return changed, nodules, ignored

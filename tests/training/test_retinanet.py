@@ -9,16 +9,23 @@ import numpy as np
 import pytest
 import torch
 
+from medvision.config.augmentation import AugmentationConfig
+from medvision.config.detection import MiningConfig
 from medvision.config.retinanet import BoxConfig, GridConfig, RetinaNetConfig
 from medvision.config.retinanet_training import FitConfig, RetinaNetJob
 from medvision.errors import ModelError
+from medvision.findings import Candidate
 from medvision.inference.cohort import infer
 from medvision.models.retinanet.boxes import encode
 from medvision.models.retinanet.loading import load_retinanet
 from medvision.models.retinanet.network import RetinaNet
 from medvision.training.jobs import run_job
 from medvision.training.patch_loader import PatchLoader
+from medvision.training.patch_places import PatchPlaces
+from medvision.training.retinanet import module
+from medvision.training.retinanet.looking import look
 from medvision.training.retinanet.loss import DetectionLoss
+from medvision.training.retinanet.module import train_network
 from medvision.training.retinanet.patches import BoxPatches, lung_box_ras
 from medvision.training.volumes import TrainingVolume, prepare_one
 from tests.models.retinanet.monai_peer import monai_detector
@@ -27,6 +34,7 @@ from tests.training.test_proposal_patches import labelled
 
 TINY = RetinaNetConfig(blocks=(1, 1, 1, 1), width=4, pyramid_channels=16)
 GRID = GridConfig(spacing_mm=(2.0, 2.0, 2.5))
+TURNED = AugmentationConfig(rotation_deg=10)
 FIT = FitConfig(patch_vox=(64, 64, 48), steps=30, batch_size=2, validate_every=10, validation_patches=4)
 
 
@@ -39,7 +47,7 @@ def volume() -> TrainingVolume:
 def test_boxes_stay_on_their_nodules(volume, index):
     """Whatever was flipped: the middle of each box is dense, and just outside of the box there is lung."""
     fit = FIT.model_copy(update={"nodule_fraction": 1.0})
-    patch = BoxPatches([volume], fit, GRID, length=10, seed=5, augment=True).patch(index)
+    patch = BoxPatches([volume], fit, GRID, length=10, seed=5, augmentation=TURNED).patch(index)
     assert len(patch.boxes) >= 1
     for box in patch.boxes.numpy():
         low, high = box[:3], box[3:]
@@ -57,10 +65,10 @@ def test_boxes_stay_on_their_nodules(volume, index):
 
 def test_the_same_number_is_the_same_patch(volume):
     one, again = (
-        BoxPatches([volume], FIT, GRID, length=4, seed=1, augment=True).batch(range(4)) for _ in "ab"
+        BoxPatches([volume], FIT, GRID, length=4, seed=1, augmentation=TURNED).batch(range(4)) for _ in "ab"
     )
     assert all(torch.equal(one[key], again[key]) for key in one)
-    patches = BoxPatches([volume], FIT, GRID, length=4, seed=1, augment=True)
+    patches = BoxPatches([volume], FIT, GRID, length=4, seed=1, augmentation=TURNED)
     (later,) = PatchLoader(patches, 2, first=1)
     assert torch.equal(later["image"], one["image"][2:])
 
@@ -79,9 +87,9 @@ def test_losses_are_monais(monkeypatch, box_loss):
 
         detector.set_box_regression_loss(BoxGIoULoss(reduction="mean"), encode_gt=False, decode_pred=True)
     detector.train()
-    for module in detector.modules():
-        if isinstance(module, torch.nn.BatchNorm3d):
-            module.eval()
+    for layer in detector.modules():
+        if isinstance(layer, torch.nn.BatchNorm3d):
+            layer.eval()
     images = torch.rand(2, 1, 48, 48, 24)
     truth = [torch.tensor([[10.0, 12, 6, 20, 21, 13], [30, 30, 10, 37, 38, 16]]), torch.zeros(0, 6)]
     torch.manual_seed(1)
@@ -142,3 +150,101 @@ def test_weights_that_do_not_exist_are_told(tmp_path):
     store = write_store(tmp_path, 2)
     with pytest.raises(ModelError, match=r"nowhere\.pt not found"):
         run_job(configure(store, tmp_path, weights="nowhere.pt"))
+
+
+def test_a_patch_draws_the_same_negatives_whoever_learns_from_it():
+    """Alone, in a batch, and after other draws; and what comes after is as if nothing was drawn."""
+    torch.manual_seed(0)
+    loss, box = DetectionLoss(TINY, FIT), torch.tensor([[10.0, 12, 6, 20, 21, 13]])
+    images = torch.rand(2, 1, 48, 48, 24)
+    network = RetinaNet(TINY).eval()
+    state = torch.random.get_rng_state()
+    both = loss(network(images), [box, box], numbers=[4, 9])
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.manual_seed(5)
+    first, second = (
+        loss(network(images[one : one + 1]), [box], numbers=[number]) for one, number in ((0, 4), (1, 9))
+    )
+    torch.testing.assert_close(both.classification, (first.classification + second.classification) / 2)
+    assert loss(network(images[1:]), [box], numbers=[4]).classification != second.classification
+
+
+def learn(volume: TrainingVolume, folder: Path, **job: object) -> RetinaNet:
+    changed = configure(folder, folder, steps=20, validate_every=2, patience=2).model_copy(
+        update={"grid": GRID, **job}
+    )
+    return train_network([volume], [volume], changed, folder / "fit")
+
+
+def test_the_checkpoint_of_the_best_froc_is_kept_and_patience_ends_the_training(
+    volume, tmp_path, monkeypatch
+):
+    """The network is found best at its second validation, and no better at the two after that."""
+    center = volume.series.annotations[0].center_lps_mm
+    looks: list[torch.Tensor] = []
+
+    def scripted(network, *_):
+        looks.append(network.feature_extractor.body.conv1.weight.detach().clone())
+        return [Candidate(center if len(looks) == 2 else (0.0, 0.0, -500.0), 0.9, 0.9, 18.0)]
+
+    monkeypatch.setattr(module, "look", scripted)
+    network = learn(volume, tmp_path, choose_by="froc")
+    assert len(looks) == 4
+    kept = network.feature_extractor.body.conv1.weight
+    assert torch.equal(kept, looks[1])
+    assert not torch.equal(kept, looks[3])
+
+
+def test_false_marks_are_looked_for_again_and_learnt_from(volume, tmp_path, monkeypatch):
+    """The network's real marks, of the moment: a network under training goes on as if it was not asked."""
+    asked, places = [], []
+
+    def watching(network, job, one):
+        before = {key: value.clone() for key, value in network.state_dict().items()}
+        found = look(network, job, one)
+        assert network.training
+        assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+        asked.append(found)
+        return found
+
+    def drawing(self, random):
+        if self.hard_fraction:
+            places.append(len(self.false_marks))
+        return draw(self, random)
+
+    draw = PatchPlaces.draw
+    monkeypatch.setattr(module, "look", watching)
+    monkeypatch.setattr(PatchPlaces, "draw", drawing)
+    mining = MiningConfig(fraction=0.4, every=2, per_scan=3)
+    learn(volume, tmp_path, hard_negatives=mining, boxes=BoxConfig(score_threshold=0.0001))
+    assert len(asked) >= 1
+    assert len(asked[0]) > 3
+    assert places[:4] == [0] * 4
+    assert places[-1] == 3
+
+
+def test_what_does_not_fit_is_told():
+    def job(**changes: object) -> RetinaNetJob:
+        return RetinaNetJob.model_validate(
+            {"task": "detect_retinanet", "output": "m", "data": {"cohort": "c"}, **changes}
+        )
+
+    with pytest.raises(ValueError, match=r"data\.unlabelled, which only detect_lite learns from"):
+        job(data={"cohort": "c", "unlabelled": "u"})
+    with pytest.raises(ValueError, match=r"fit\.nodule_fraction 0\.5 and hard_negatives\.fraction 0\.6"):
+        job(hard_negatives={"fraction": 0.6})
+    with pytest.raises(ValueError, match="square slices only"):
+        job(fit={"patch_vox": (192, 160, 80)}, augmentation={"kernel_gain": 1.2})
+    assert job(fit={"patch_vox": (192, 160, 80)}).augmentation.blur_z_mm == 0
+
+
+def test_patches_that_are_not_square_are_turned_by_halves_only(volume):
+    fit = FIT.model_copy(update={"patch_vox": (64, 80, 48), "nodule_fraction": 1.0})
+    patches = BoxPatches([volume], fit, GRID, length=12, seed=5, augmentation=AugmentationConfig())
+    for number in range(12):
+        patch = patches.patch(number)
+        assert patch.hu.shape == (64, 80, 48)
+        for low, high in ((box[:3], box[3:]) for box in patch.boxes.numpy()):
+            x, y, z = np.rint((low + high) / 2).astype(int)
+            if (low > 1).all() and (high < np.array(patch.hu.shape) - 2).all():
+                assert patch.hu[x, y, z] > -300

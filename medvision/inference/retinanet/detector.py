@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medvision.config.retinanet import BoxConfig
 from medvision.findings import Candidate, Point
 from medvision.geometry import Affine, spacing_mm, voxel_to_lps
 from medvision.inference.lung_check import nothing_to_see
@@ -21,7 +22,6 @@ from medvision.inference.retinanet.maps import Engine
 from medvision.inference.stage_clock import StageClock
 from medvision.models.precision import inference_dtype
 from medvision.models.retinanet.boxes import Boxes, select
-from medvision.models.retinanet.card import RetinaNetCard
 from medvision.models.retinanet.loading import fold, load_retinanet
 from medvision.models.retinanet.network import Maps, RetinaNet
 from medvision.preprocessing.lungs import find_lungs
@@ -46,7 +46,7 @@ class RetinaNetPredictor:
     def __init__(self, model: Path, device: str = "auto") -> None:
         self.device = choose_device(device)
         network, self.card = load_retinanet(model)
-        self.engine = engine(network, self.card, self.device)
+        self.engine = engine(network, self.card.boxes, self.device)
 
     def predict(self, scan: Scan) -> Detection:
         """Find candidates in one scan; only where its lungs are."""
@@ -72,10 +72,10 @@ class RetinaNetPredictor:
         return []
 
 
-def engine(network: RetinaNet, card: RetinaNetCard, device: str) -> Engine:
+def engine(network: RetinaNet, limits: BoxConfig, device: str) -> Engine:
     """The network in the precision that is quickest on the device."""
     dtype = inference_dtype(device)
-    return Engine(fold(network).to(device, dtype), card.boxes, device, dtype)
+    return Engine(fold(network).to(device, dtype), limits, device, dtype)
 
 
 def candidates(boxes: Boxes, where: Tensor, affine: Affine) -> tuple[Candidate, ...]:

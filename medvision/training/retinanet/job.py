@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from medvision.config.base import config_sha256
 from medvision.config.retinanet_training import RetinaNetJob
 from medvision.datasets.split_record import SPLIT, write_split
-from medvision.evaluation.froc import FrocResult
-from medvision.findings import Candidate
-from medvision.inference.lung_places import near_lungs
-from medvision.inference.predictor import choose_device
-from medvision.inference.retinanet.detector import candidates, engine
-from medvision.inference.retinanet.maps import Engine
 from medvision.models.directory import save_model
-from medvision.models.retinanet.boxes import select
 from medvision.models.retinanet.card import RetinaNetCard
 from medvision.models.retinanet.initial import RANDOM
-from medvision.models.retinanet.network import RetinaNet
-from medvision.preprocessing.ras import window
 from medvision.progress import track
 from medvision.training import ranks
 from medvision.training.cohort_split import split_cohorts
 from medvision.training.model_card import describe_training
 from medvision.training.patients import read_patients
 from medvision.training.result import TrainResult
+from medvision.training.retinanet.looking import look
 from medvision.training.retinanet.module import train_network
 from medvision.training.run_words import log_cohorts
 from medvision.training.tracked_run import keep_model, remove_work, tracked, work_folder
@@ -81,7 +70,11 @@ def train(
         network = train_network(training, validation, job, work / FIT, logger=logger_of_run, resume=resume)
         ranks.part()
         card = _card(job, training, validation, run.run_id)
-        measured = measure_on(network, card, validation, seed=job.seed)
+        found = {
+            volume.series.series_instance_uid: look(network, job, volume)
+            for volume in track(validation, "validate", len(validation))
+        }
+        measured = measure(found, [volume.series for volume in validation], job.seed)
         write_froc(measured, job.output / EVALUATION)
         card = card.model_copy(
             update={"operating_points": operating_points(measured), "metrics": froc_metrics(measured)}
@@ -126,24 +119,3 @@ def _card(
         training=describe_training(training, job, run_id, validation),
         licence=f"Apache-2.0; started from {start}, whose licence holds for what is made of them",
     )
-
-
-def measure_on(
-    network: RetinaNet, card: RetinaNetCard, volumes: Sequence[TrainingVolume], *, seed: int
-) -> FrocResult:
-    """FROC on the lungs' boxes of patients that were not learnt from."""
-    runner = engine(copy.deepcopy(network), card, choose_device("auto"))
-    found = {
-        volume.series.series_instance_uid: _candidates(runner, card, volume)
-        for volume in track(volumes, "validate", len(volumes))
-    }
-    return measure(found, [volume.series for volume in volumes], seed)
-
-
-def _candidates(runner: Engine, card: RetinaNetCard, volume: TrainingVolume) -> tuple[Candidate, ...]:
-    grid = volume.box.grid
-    image = window(grid.hu, card.grid.window_hu)
-    shape = image.shape[0], image.shape[1], image.shape[2]
-    where = torch.from_numpy(near_lungs(volume.box.lungs, grid.affine, shape))
-    boxes = select(runner.maps(image, where), shape, card.network, card.boxes)
-    return candidates(boxes, where, grid.affine)

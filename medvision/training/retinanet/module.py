@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -13,13 +15,17 @@ from torch import Tensor
 from medvision.config.retinanet_training import RetinaNetJob
 from medvision.models.retinanet.initial import initialise
 from medvision.models.retinanet.network import RetinaNet
+from medvision.training import ranks
 from medvision.training.fitting import StepPlan, fit_steps, load_finished, save_finished
+from medvision.training.froc_check import FrocCheck
+from medvision.training.hard_negatives import HardNegativeMiner
+from medvision.training.retinanet.looking import look
 from medvision.training.retinanet.loss import DetectionLoss, Losses
 from medvision.training.retinanet.patches import BoxPatches
 from medvision.training.schedule import one_cycle
 from medvision.training.volumes import TrainingVolume
 
-MONITOR = "retinanet/validation_loss"
+MONITOR, CPM = "retinanet/validation_loss", "retinanet/validation_cpm"
 MOMENTUM = 0.9
 
 
@@ -35,25 +41,23 @@ class RetinaNetModule(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor]) -> Tensor:
         """Loss of one batch of patches."""
-        losses = self._losses(batch)
+        losses = self._losses(batch, shared=ranks.joined())
         self.log("retinanet/classification_loss", losses.classification, sync_dist=True)
         self.log("retinanet/box_loss", losses.boxes, sync_dist=True)
         return losses.total
 
     def validation_step(self, batch: dict[str, Tensor]) -> None:
         """Loss of the validation patches, which are always the same."""
-        with torch.random.fork_rng():  # the sampler draws from torch's generator
-            torch.manual_seed(0)
-            losses = self._losses(batch)
+        losses = self._losses(batch)
         self.log(MONITOR, losses.total, batch_size=len(batch["image"]), sync_dist=True)
 
-    def _losses(self, batch: dict[str, Tensor]) -> Losses:
+    def _losses(self, batch: dict[str, Tensor], *, shared: bool = False) -> Losses:
         maps = self.network(batch["image"].contiguous(memory_format=torch.channels_last_3d))
         patches = range(len(batch["image"]))
         boxes = [batch["boxes"][batch["owner"] == number] for number in patches]
         ignored = [batch["ignored"][batch["ignored_owner"] == number] for number in patches]
         with torch.autocast(self.device.type, enabled=False):
-            return self.loss(maps, boxes, ignored)
+            return self.loss(maps, boxes, ignored, batch["number"].tolist(), shared=shared)
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
         """SGD with Nesterov momentum, as the bundle's, with a one-cycle schedule over all steps."""
@@ -76,7 +80,7 @@ def train_network(
     logger: Logger | None = None,
     resume: bool = False,
 ) -> RetinaNet:
-    """Train and return the network of the best validation loss.
+    """Train and return the network of the best validation.
 
     Args:
         training: patients to learn from.
@@ -89,17 +93,42 @@ def train_network(
     Raises:
         ModelError: the initial weights cannot be read or do not fit.
     """
-    fit = job.fit
     pl.seed_everything(job.seed, verbose=False)
     network = RetinaNet(job.network)
     if resume and load_finished(network, folder):
         return network.eval()
-    initialise(network, fit.weights)
-    plan = StepPlan("retinanet", MONITOR, fit.steps, fit.batch_size, fit.validate_every, fit.patience)
-    patches = BoxPatches(training, fit, job.grid, length=plan.patches, seed=job.seed, augment=True)
+    initialise(network, job.fit.weights)
+    plan, hard, find = _plan(job), job.hard_negatives, partial(look, network, job)
+    patches = BoxPatches(
+        training,
+        job.fit,
+        job.grid,
+        length=plan.patches,
+        seed=job.seed,
+        augmentation=job.augmentation,
+        hard_fraction=hard.fraction,
+    )
     held_out = BoxPatches(
-        validation, fit, job.grid, length=fit.validation_patches, seed=job.seed, augment=False
+        validation, job.fit, job.grid, length=job.fit.validation_patches, seed=job.seed, augmentation=None
+    )
+    plan = replace(
+        plan,
+        rounds=HardNegativeMiner(find, patches.places, hard, folder, reuse=resume) if hard.fraction else None,
+        checks=(FrocCheck(find, validation, CPM),) if plan.monitor == CPM else (),
     )
     fit_steps(RetinaNetModule(job, network), patches, held_out, plan, folder, logger=logger, resume=resume)
     save_finished(network, folder)
     return network.eval()
+
+
+def _plan(job: RetinaNetJob) -> StepPlan:
+    fit, by_froc = job.fit, job.choose_by == "froc"
+    return StepPlan(
+        "retinanet",
+        CPM if by_froc else MONITOR,
+        fit.steps,
+        fit.batch_size,
+        fit.validate_every,
+        fit.patience,
+        highest=by_froc,
+    )

@@ -1,4 +1,4 @@
-"""Patches with boxes: cut from patients, turned, shifted and made noisy."""
+"""Patches with boxes: cut from patients and changed at random, as those of the lite detector are."""
 
 from __future__ import annotations
 
@@ -8,21 +8,29 @@ from dataclasses import dataclass
 import highdicom as hd
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from medvision.config.augmentation import AugmentationConfig
 from medvision.config.retinanet import GridConfig
 from medvision.config.retinanet_training import FitConfig
 from medvision.inference.proposals import LUNG_MARGIN_MM, LungBox
 from medvision.preprocessing.lungs import find_lungs
 from medvision.preprocessing.ras import ras_grid, to_ras, window
 from medvision.preprocessing.resample import Isotropic, bounding_box
+from medvision.training.augmentation import (
+    PatchChange,
+    Shape,
+    Spacing,
+    change_hu,
+    draw_change,
+    mirror,
+    mirror_marks,
+    resample,
+)
 from medvision.training.patch_places import PatchPlaces
+from medvision.training.proposal_targets import Marks
 from medvision.training.volumes import TrainingVolume
 from medvision.training.voxels import cut_cube
-
-NOISE_HU = 30.0
-SHIFT_HU = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,8 @@ class BoxPatches:
         grid: spacing and window.
         length: number of patches.
         seed: of everything that is drawn.
-        augment: off for validation patches.
+        augmentation: how patches are changed at random; None: validation patches, to which nothing is done.
+        hard_fraction: share of the patches around false marks, as soon as `places` knows some.
     """
 
     def __init__(
@@ -79,11 +88,17 @@ class BoxPatches:
         *,
         length: int,
         seed: int,
-        augment: bool,
+        augmentation: AugmentationConfig | None,
+        hard_fraction: float = 0.0,
     ) -> None:
-        self.config, self.grid = config, grid
-        self.length, self.seed, self.augment = length, seed, augment
-        self.places = PatchPlaces(volumes, config.patch_vox, config.nodule_fraction)
+        self.config = config
+        self.length, self.seed, self.augmentation = length, seed, augmentation
+        self.window_hu = grid.window_hu
+        self.places = PatchPlaces(volumes, config.patch_vox, config.nodule_fraction, hard_fraction)
+        columns, rows, slices = config.patch_vox
+        self.shape: Shape = slices, rows, columns
+        x, y, z = grid.spacing_mm
+        self.spacing_mm: Spacing = z, y, x
 
     def __len__(self) -> int:
         return self.length
@@ -93,10 +108,10 @@ class BoxPatches:
 
         Returns:
             (B, 1, X, Y, Z) images in 0..1; all boxes (N, 6), and the number of the patch of each (N,); the
-            same of what is ignored.
+            same of what is ignored; and the patches' own numbers (B,).
         """
         patches = [self.patch(index) for index in indices]
-        images = torch.stack([window(patch.hu, self.grid.window_hu) for patch in patches])[:, None]
+        images = torch.stack([window(patch.hu, self.window_hu) for patch in patches])[:, None]
         boxes, owner = _owned([patch.nodules for patch in patches])
         ignored, ignored_owner = _owned([patch.ignored for patch in patches])
         return {
@@ -105,28 +120,42 @@ class BoxPatches:
             "owner": owner,
             "ignored": ignored,
             "ignored_owner": ignored_owner,
+            "number": torch.tensor(list(indices)),
         }
 
     def patch(self, index: int) -> BoxPatch:
         """The patch of a number."""
         random = np.random.default_rng((self.seed, index))
         volume, corner = self.places.draw(random)
-        hu = torch.empty(self.config.patch_vox)
-        x, y, z = corner.tolist()
+        change = self._draw(random)
+        margin = change.margin_vox(self.shape, self.spacing_mm)
+        hu = torch.empty([size + 2 * margin for size in self.config.patch_vox])
+        first = corner - margin
+        x, y, z = first.tolist()
         cut_cube(volume.box.grid.hu, (x, y, z), hu)
-        nodules = self._boxes_inside(volume.centers_vox, volume.radii_mm, corner)
-        ignored = self._boxes_inside(volume.ignored_vox, volume.ignored_mm, corner)
-        patch = BoxPatch(hu, torch.cat([nodules, ignored]), len(ignored))
-        return augmented(patch, random) if self.augment else patch
+        marks = [
+            Marks((centers - first)[:, ::-1], radii)
+            for centers, radii in (
+                (volume.centers_vox, volume.radii_mm),
+                (volume.ignored_vox, volume.ignored_mm),
+            )
+        ]
+        slices, marks = resample(hu.permute(2, 1, 0), marks, change, self.shape, self.spacing_mm)
+        slices = change_hu(mirror(slices[None], change)[0], change, self.spacing_mm, random)
+        nodules, ignored = (self._boxes(mirror_marks(some, change, self.shape)) for some in marks)
+        return BoxPatch(slices.permute(2, 1, 0).contiguous(), torch.cat([nodules, ignored]), len(ignored))
 
-    def _boxes_inside(
-        self, centers_vox: NDArray[np.float64], radii_mm: NDArray[np.float64], corner: NDArray[np.int64]
-    ) -> Tensor:
-        """Boxes of the spheres whose centre lies in the patch, cut off at its border."""
+    def _draw(self, random: np.random.Generator) -> PatchChange:
+        if self.augmentation is None:
+            return PatchChange()
+        return draw_change(self.augmentation, random, square=self.shape[1] == self.shape[2])
+
+    def _boxes(self, marks: Marks) -> Tensor:
+        """(N, 6) of the spheres whose centre lies in the patch, along x, y, z, cut off at its border."""
         size = np.array(self.config.patch_vox)
-        centers = centers_vox - corner
+        centers = marks.centers_vox[:, ::-1]
         inside = ((centers >= 0) & (centers <= size - 1)).all(axis=1)
-        halves = radii_mm[inside, None] / np.array(self.grid.spacing_mm)
+        halves = marks.radii_mm[inside, None] / np.array(self.spacing_mm[::-1])
         low, high = centers[inside] - halves, centers[inside] + halves
         return torch.from_numpy(np.hstack([low.clip(0), np.minimum(high, size)])).float()
 
@@ -135,20 +164,3 @@ def _owned(boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """(N, 6) boxes of all patches, and the number of the patch of each."""
     owner = [torch.full((len(some),), number) for number, some in enumerate(boxes)]
     return torch.cat(list(boxes)), torch.cat(owner)
-
-
-def augmented(patch: BoxPatch, random: np.random.Generator) -> BoxPatch:
-    """Flips along each axis, an exchange of x and y where both are as long, brightness and noise."""
-    hu, boxes = patch.hu, patch.boxes.clone()
-    for axis in range(3):
-        if random.random() < 0.5:
-            hu = hu.flip(axis)
-            boxes[:, [axis, axis + 3]] = hu.shape[axis] - 1 - boxes[:, [axis + 3, axis]]
-    if hu.shape[0] == hu.shape[1] and random.random() < 0.5:
-        hu, boxes = hu.transpose(0, 1), boxes[:, [1, 0, 2, 4, 3, 5]]
-    shift = random.uniform(-SHIFT_HU, SHIFT_HU) if random.random() < 0.5 else 0.0
-    hu = hu + shift
-    if random.random() < 0.5:
-        sigma = random.uniform(0, NOISE_HU)
-        hu = hu + torch.from_numpy(random.standard_normal(hu.shape, dtype=np.float32)) * sigma
-    return BoxPatch(hu.contiguous(), boxes, patch.n_ignored)
