@@ -8,7 +8,7 @@ import platform
 import sys
 from pathlib import Path
 
-HELPERS = {"__init__", "__main__", "nodule_masks", "nodule_scans", "nodules", "series", "timing"}
+HELPERS = {"__init__", "__main__", "nodule_masks", "nodule_scans", "nodules", "series", "timing", "watching"}
 NAMES = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in HELPERS)
 
 
