@@ -75,8 +75,8 @@ def test_an_object_is_confirmed_when_content_and_names_are_on_the_disk(tmp_path:
         with listening(inbox) as peer:
             send(files, peer, ae_title="SCANNER", stored=lambda _: power.log.append("confirmed"))
 
-    names = ["sync 1.2.3.4", "sync 1.2.3", "sync inbox", "confirmed"]
-    assert power.log == ["sync 0.part", f"name {uid}.dcm", *names, *names]
+    folders, names = ["sync 1.2.3", "sync inbox"], ["sync 1.2.3.4", "confirmed"]
+    assert power.log == ["sync 0.part", *folders, f"name {uid}.dcm", *names, *names]
 
 
 def test_a_share_that_cannot_sync_its_folders_keeps_objects_all_the_same(

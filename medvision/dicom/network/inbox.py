@@ -103,7 +103,7 @@ class Inbox:
         """
         path = self.path(instance)
         stored = Stored.SAME if _holds(path, content) else self._write(path, content)
-        sync(path.parent, path.parent.parent, self.folder)  # also when another thread has just named it
+        sync(path.parent)  # also when another thread has just named it
         return stored
 
     def path(self, instance: Instance) -> Path:
@@ -176,7 +176,9 @@ class Inbox:
     def _move(self, aside: Path, path: Path) -> Stored:
         """Give a written file its name; the size of one that it replaces is given back."""
         with self._lock:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.is_dir():
+                path.parent.mkdir(parents=True)
+                sync(path.parent.parent, self.folder)
             old = path.stat().st_size if path.exists() else None
             aside.replace(path)
             if old is None:
