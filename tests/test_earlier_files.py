@@ -1,6 +1,6 @@
 """STOREs, OUT folders and models of the first days are read; what a later medvision wrote is not guessed at.
 
-`earlier/` holds what was made of `write_body(…, spacing_mm=8.0)` with the tiny model: no field that came since.
+`earlier/` holds what was made of `write_body(…, spacing_mm=8.0)` with the tiny model, without later fields.
 """
 
 from __future__ import annotations

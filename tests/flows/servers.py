@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -40,6 +42,27 @@ class Server:
             text=True,
             check=False,
         )
+
+
+@contextmanager
+def serving(home: Path, **settings: str) -> Iterator[Server]:
+    """A server whose database lies in a folder, or where the settings say."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = Server(f"http://127.0.0.1:{port}/api", home)
+    with (home / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)],
+            env={**os.environ, **settings_of(home), **settings},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            wait_until(lambda: answers(server.url), process)
+            yield server
+        finally:
+            stop(process)
 
 
 def settings_of(home: Path) -> dict[str, str]:
