@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian, JPEGLSLossless, RLELossless
+from torch import nn
 
+from medvision.config.detection import CandidateConfig
+from medvision.dicom.catalogue import catalogue
 from medvision.inference.cohort import infer
-from medvision.inference.predictor import Predictor
+from medvision.inference.predictor import Detection, Predictor
+from medvision.models.detector import TwoStageDetector
 from medvision.models.directory import save_model
 from tests.dicom.builders import Slices, edit, save, write_series
 from tests.models.cards import tiny_card, tiny_detector
@@ -36,10 +41,22 @@ BODY = Slices(
 )
 
 
+def lively_detector() -> TwoStageDetector:
+    """Random weights whose heat map follows the picture; without statistics it is the same everywhere."""
+    detector = tiny_detector()
+    noise = torch.rand(1, 1, 12, 12, 12, generator=torch.Generator().manual_seed(0))
+    for layer in detector.proposals.modules():
+        if isinstance(layer, nn.BatchNorm3d):
+            layer.momentum = None
+    with torch.no_grad():
+        detector.proposals.train()(2 * nn.functional.interpolate(noise, scale_factor=8, mode="trilinear") - 1)
+    return detector.eval()
+
+
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory) -> Predictor:
     folder = tmp_path_factory.mktemp("model")
-    save_model(folder, tiny_card(), tiny_detector())
+    save_model(folder, tiny_card(), lively_detector())
     return Predictor(folder)
 
 
@@ -111,3 +128,52 @@ def test_moved_in_the_scanner_its_findings_move_with_it(tmp_path, predictor, ori
     assert len(found) == len(original)
     assert np.abs(found[:, :3] - original[:, :3] - shift_mm).max() < 0.01
     assert np.abs(found[:, 3] - original[:, 3]).max() < 1e-3
+
+
+def test_stored_the_other_way_round_it_has_the_same_findings(tmp_path, predictor, original):
+    """Rows from back to front and columns from left to right; the patient lies as before."""
+    far_mm = np.add(ORIGIN_MM, ((BODY.columns - 1) * 3.0, (BODY.rows - 1) * 3.0, 0.0))
+    write_series(
+        tmp_path / "in",
+        replace(BODY, origin_mm=tuple(far_mm.tolist()), orientation=(-1.0, 0.0, 0.0, 0.0, -1.0, 0.0)),
+    )
+    found = candidates(tmp_path, predictor)
+    assert len(found) == len(original)
+    assert np.abs(found[:, :3] - original[:, :3]).max() < 0.01
+    assert np.abs(found[:, 3] - original[:, 3]).max() < 1e-3
+
+
+FAR = ((75.0, 20.0, 10.0), 9.0)
+"""In the other lung."""
+
+
+def test_a_nodule_far_away_leaves_the_others_where_they_are(tmp_path):
+    """Every candidate of one lung: the same place within 0.5 mm and the same probability within 0.01."""
+    alone, beside = everything(tmp_path, [[NODULE], [NODULE, FAR]])
+    assert np.abs(alone.heat_map.probability - beside.heat_map.probability).max() > 1e-4, (
+        "the other lung has changed"
+    )
+    before, after = (
+        np.array(
+            [[*mark.center_lps_mm, mark.probability] for mark in one.candidates if mark.center_lps_mm[0] < 0]
+        )
+        for one in (alone, beside)
+    )
+    gaps_mm = np.linalg.norm(before[:, None, :3] - after[None, :, :3], axis=2)
+    assert len(before) >= 2
+    assert gaps_mm.min(axis=1).max() < 0.5
+    assert np.abs(before[:, 3] - after[gaps_mm.argmin(axis=1), 3]).max() < 0.01
+
+
+def everything(
+    folder: Path, bodies: list[list[tuple[tuple[float, float, float], float]]]
+) -> Iterator[Detection]:
+    """What is found in bodies with these nodules: so many candidates that none takes another's place."""
+    card = tiny_card().model_copy(update={"candidates": CandidateConfig(floor=0.0001, per_scan=100)})
+    save_model(folder / "model", card, lively_detector())
+    predictor = Predictor(folder / "model")
+    for number, nodules in enumerate(bodies):
+        scans = folder / str(number)
+        write_series(scans, replace(BODY, scene=partial(hu_at, nodules=nodules)))
+        (entry,) = catalogue([scans]).series
+        yield predictor.predict(entry.load())
