@@ -23,7 +23,7 @@ from medvision.dicom.network.inbox import Inbox
 from medvision.dicom.network.instances import InstanceError, identify_file, is_uid
 from medvision.dicom.network.peers import Peer, PeerError, call
 from medvision.dicom.network.uids import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
-from medvision.files import make_folder, write_text
+from medvision.files import make_folder, sync, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ class Commitments:
             return False
         path = self._folder / f"{request.transaction_uid}.json"
         write_text(path, request.model_dump_json())
+        sync(path, self._folder)
         self._errands.add(path.name, lambda: self._answer(path, request, association))
         return True
 
