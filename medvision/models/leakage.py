@@ -105,6 +105,10 @@ def training_key() -> bytes:
     return read_key()
 
 
+UNKNOWN_KEY = "unknown"
+"""In the place of a key's ID: nobody can tell whom the model has seen, as of somebody else's."""
+
+
 def key_id(key: bytes) -> str:
     """Tells keys apart without telling the key; empty for none."""
     return hmac.new(key, b"medvision leakage key", hashlib.sha256).hexdigest()[:8] if key else ""

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
@@ -36,7 +37,10 @@ from medvision.models.card import (
 )
 from medvision.models.card_calibration import CardCalibration
 from medvision.models.detector_card import load_detector_card
-from medvision.models.leakage import LeakageGuard, hash_all, key_id, read_key
+from medvision.models.leakage import UNKNOWN_KEY, LeakageGuard, hash_all, key_id, read_key
+
+if TYPE_CHECKING:
+    from torch import nn
 
 logger = logging.getLogger(__name__)
 
@@ -95,10 +99,10 @@ def calibrate(
 
     Its weights are copied; its card gets one more map of the probability, operating points measured on these
     scans, and their hashed identifiers as scans that chose thresholds. Scans that the model has learnt from
-    are left out: it is too sure of them.
+    are left out: it is too sure of them. A bundle becomes a model directory, too.
 
     Args:
-        model: model directory.
+        model: model directory, a MONAI bundle's folder, or a bundle's `model.pt`.
         scans: labelled scans.
         out: new folder.
         method: of the map; None: what does best on patients held out.
@@ -119,15 +123,11 @@ def calibrate(
     if fp_per_scan is not None and threshold is not None:
         raise UsageError("give --fp-per-scan or --threshold, not both")
     rates = checked_rates([fp_per_scan] if fp_per_scan is not None else [])
-    card = load_detector_card(model)
+    card, bundled = _read_model(model)
     refuse_others(scans.predictions, model, card.version)
     guard = LeakageGuard(card.training)
     if not guard.can_tell:
-        logger.warning(
-            "whether %s has learnt from these scans cannot be told without its key (MEDVISION_LEAKAGE_KEY), "
-            "and it will not know them as its own",
-            model,
-        )
+        logger.warning("%s, and it will not know them as its own", _why_unknown(card, model))
     _refuse_full(out)
     cohort = _read(scans, guard)
     before = cohort.froc()
@@ -143,8 +143,28 @@ def calibrate(
     new = _card(card, scans, cohort, labelled, found)
     new = new.model_copy(update=_operating_points(after, rates, threshold))
     new = new.model_copy(update={"version": _version(new)})
-    _write(model, out, new, labelled, found)
-    return new
+    _plot(out / PICTURE, labelled, found)
+    return _copy(model, out, new) if bundled is None else _save(out, new, bundled)
+
+
+def _why_unknown(card: DetectorCard, model: Path) -> str:
+    is_bundle = card.training.key_id == UNKNOWN_KEY
+    reason = (
+        ": a bundle does not say whom it has learnt from"
+        if is_bundle
+        else " without its key (MEDVISION_LEAKAGE_KEY)"
+    )
+    return f"whether {model} has learnt from these scans cannot be told{reason}"
+
+
+def _read_model(model: Path) -> tuple[DetectorCard, nn.Module | None]:
+    """Its card and, where it lies in no model directory but in a bundle, its network."""
+    if (model / CARD).is_file():
+        return load_detector_card(model), None
+    from medvision.models.retinanet.loading import load_retinanet
+
+    network, card = load_retinanet(model)
+    return card, network
 
 
 def _refuse_full(out: Path) -> None:
@@ -278,14 +298,25 @@ def _version(card: DetectorCard) -> str:
     return f"{card.version.partition('+')[0]}+local.{digest[:8]}"
 
 
-def _write(model: Path, out: Path, card: DetectorCard, labelled: Labelled, found: Recalibration) -> None:
+def _plot(path: Path, labelled: Labelled, found: Recalibration) -> None:
+    curves = {"as it came": labelled.probability}
+    if found.method is not None:
+        curves[f"recalibrated ({found.method}), on held-out patients"] = found.held_out
+    plot_reliability(labelled.is_nodule, curves, path)
+
+
+def _copy(model: Path, out: Path, card: DetectorCard) -> DetectorCard:
     """The card comes last, so that a killed run leaves no model that looks complete."""
     for path in sorted(model.iterdir()):
         if path.is_file() and path.name not in (CARD, PICTURE):
             shutil.copyfile(path, out / path.name)
-    curves = {"as it came": labelled.probability}
-    if found.method is not None:
-        curves[f"recalibrated ({found.method}), on held-out patients"] = found.held_out
-    plot_reliability(labelled.is_nodule, curves, out / PICTURE)
     text = yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_text(out / CARD, text)
+    return card
+
+
+def _save(out: Path, card: DetectorCard, network: nn.Module) -> DetectorCard:
+    """A bundle's network as a model directory."""
+    from medvision.models.directory import save_model
+
+    return save_model(out, card, network)

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from scipy.special import expit, logit
 
@@ -13,13 +14,18 @@ from medvision.cli.main import run
 from medvision.contracts import check_document
 from medvision.errors import DataError, UsageError
 from medvision.findings import Candidate
+from medvision.inference.detectors import open_detector
 from medvision.inference.operating_point import choose_operating_point
 from medvision.inference.recalibrated import recalibrated
 from medvision.models.card import ModelCard, load_card
 from medvision.models.leakage import LeakageGuard, hash_all
+from medvision.models.retinanet.bundle_writing import write_bundle
 from medvision.reporting.words import ENGLISH
 from medvision.training.local_calibration import LocalScans, calibrate
+from tests.inference.retinanet.test_detector import CARD as BUNDLE_CARD
+from tests.inference.retinanet.test_detector import TINY as BUNDLE_NETWORK
 from tests.models.cards import tiny_card
+from tests.models.retinanet.test_network import awake
 
 N_SCANS = 40
 
@@ -174,3 +180,19 @@ def test_the_command(model, scans, tmp_path, capsys):
     assert said["chosen"]["fp_per_scan"] == 1
     assert run(["calibrate", *arguments]) == 2
     assert capsys.readouterr().err.strip().endswith("give a new folder for the recalibrated model")
+
+
+def test_a_bundle_becomes_a_model_directory_with_operating_points(scans, tmp_path, capsys):
+    bundle = write_bundle(tmp_path / "bundle", awake(BUNDLE_NETWORK), BUNDLE_CARD)
+    arguments = ["--model", f"monai-bundle:{bundle}", "--predictions", str(scans.predictions)]
+    arguments += ["--annotations", str(scans.annotations), "-o", str(tmp_path / "new"), "--fp-per-scan", "1"]
+    assert run(["calibrate", *arguments, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out.splitlines()[-1])["chosen"]["fp_per_scan"] == 1
+    assert "a bundle does not say whom it has learnt from" in captured.err
+    before, after = open_detector(bundle), open_detector(tmp_path / "new")
+    assert after.card.calibrations
+    assert choose_operating_point(after.card).fp_per_scan == 1
+    image = torch.rand(32, 32, 16)
+    for one, other in zip(before.engine.maps(image).logits, after.engine.maps(image).logits, strict=True):
+        assert torch.equal(one, other)

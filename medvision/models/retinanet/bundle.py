@@ -18,6 +18,7 @@ from medvision.config.retinanet import BoxConfig, GridConfig, RetinaNetConfig
 from medvision.errors import ModelError
 from medvision.files import file_sha256, read_json
 from medvision.models.card import TrainingRecord
+from medvision.models.leakage import UNKNOWN_KEY
 from medvision.models.retinanet.card import RetinaNetCard
 from medvision.models.retinanet.checkpoint import MODEL_FILE, bundle_weights, read_state
 from medvision.models.retinanet.initial import fill
@@ -30,9 +31,6 @@ WEIGHTS_SUFFIXES = (".pt", ".pth", ".ts")
 
 DEFAULT_THRESHOLD = 0.5
 """Bundles name no operating point."""
-
-UNKNOWN_KEY = "unknown"
-"""As the key of a record of patients: nobody can tell whom a bundle has seen."""
 
 
 def is_bundle(path: Path) -> bool:

@@ -17,6 +17,7 @@ from medvision.models.retinanet.bundle_writing import write_bundle
 from medvision.models.retinanet.card import RetinaNetCard
 from medvision.models.retinanet.network import RetinaNet
 from medvision.models.retinanet.resnet import Bottleneck3d
+from medvision.models.retinanet.stem import PhasedConvolution
 
 
 def load_retinanet(path: Path) -> tuple[RetinaNet, RetinaNetCard]:
@@ -53,7 +54,8 @@ def export_bundle(model: Path, out: Path) -> Path:
 def fold(network: RetinaNet) -> RetinaNet:
     """Put each batch normalisation into the convolution before it, in place; answers stay the same."""
     body = network.feature_extractor.body
-    body.conv1, body.bn1 = fuse_conv_bn_eval(body.conv1, body.bn1), nn.Identity()  # type: ignore[assignment]
+    stem = fuse_conv_bn_eval(body.conv1, body.bn1)
+    body.conv1, body.bn1 = PhasedConvolution(stem), nn.Identity()  # type: ignore[assignment]
     for block in body.modules():
         if isinstance(block, Bottleneck3d):
             _fold_block(block)

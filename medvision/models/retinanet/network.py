@@ -59,7 +59,7 @@ class FeaturePyramid(nn.Module):
         merged = [self.inner_blocks[-1](layers[-1])]
         for block, layer in zip(self.inner_blocks[-2::-1], layers[-2::-1], strict=True):
             lateral = block(layer)
-            merged.insert(0, lateral + functional.interpolate(merged[0], size=lateral.shape[2:]))
+            merged.insert(0, lateral.add_(functional.interpolate(merged[0], size=lateral.shape[2:])))
         return merged
 
 

@@ -38,7 +38,7 @@ class Bottleneck3d(nn.Module):
         inner = torch.relu_(self.bn1(self.conv1(x)))
         inner = torch.relu_(self.bn2(self.conv2(inner)))
         inner = self.bn3(self.conv3(inner))
-        return torch.relu_(inner + (x if self.downsample is None else self.downsample(x)))
+        return torch.relu_(inner.add_(x if self.downsample is None else self.downsample(x)))
 
 
 class ResNetBody(nn.Module):

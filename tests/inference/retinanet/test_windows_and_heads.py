@@ -14,7 +14,7 @@ from medvision.config.retinanet import BoxConfig, RetinaNetConfig
 from medvision.errors import ModelError
 from medvision.inference.retinanet.heads import (
     AIR,
-    EDGE,
+    BLOCK,
     LUNG,
     TISSUE,
     Places,
@@ -88,7 +88,7 @@ def test_samples_are_spread_among_kinds_and_always_the_same():
     for kind in (AIR, TISSUE):
         share = drawn[kinds == kind].float().mean()
         assert 0.05 < share < 0.2
-    assert drawn.sum() % EDGE**3 == 0
+    assert drawn.sum() % math.prod(BLOCK) == 0
 
 
 def test_where_nobody_looks_there_is_no_box():

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from medvision.config.retinanet import BoxConfig, RetinaNetConfig
 from medvision.errors import ModelError
@@ -15,6 +16,7 @@ from medvision.models.retinanet.boxes import overlaps, select, suppress
 from medvision.models.retinanet.initial import initialise
 from medvision.models.retinanet.loading import fold
 from medvision.models.retinanet.network import RetinaNet
+from medvision.models.retinanet.stem import PhasedConvolution
 from tests.models.retinanet.monai_peer import monai_detector
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")  # MONAI's
@@ -135,3 +137,12 @@ def test_another_network_is_refused(tmp_path):
     torch.save({"conv1.weight": torch.zeros(32, 3, 3, 3)}, tmp_path / "other.pth")
     with pytest.raises(ModelError, match=r"shape \(32, 3, 3, 3\), but \(64, 1, 7, 7, 7\)"):
         initialise(RetinaNet(), str(tmp_path / "other.pth"))
+
+
+@pytest.mark.parametrize("stride", [(2, 2, 1), (1, 2, 2), (1, 1, 1), (3, 2, 1)])
+def test_a_convolution_by_phases_is_the_convolution(stride):
+    torch.manual_seed(0)
+    plain = nn.Conv3d(1, 5, 7, stride, padding=3)
+    image = torch.randn(2, 1, 12, 24, 10)
+    with torch.inference_mode():
+        torch.testing.assert_close(PhasedConvolution(plain)(image), plain(image), atol=1e-5, rtol=1e-5)
