@@ -20,8 +20,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from medvision.cli.options import count_workers
+from medvision.inference.memory import GIB, memory_limit
 
-GIB = 2**30
 MEMORY_GIB = 4
 DISK_GIB = 5
 CONNECT_SECONDS = 2.0
@@ -104,24 +104,13 @@ def check_processor() -> Check:
 
 def check_memory() -> Check:
     """Memory that this process may use: the machine's, or its container's limit."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
+    total = memory_limit()
+    if total is None:
         return Check("memory", "warn", "unknown", f"a scan needs about {MEMORY_GIB} GiB")
-    limit = _container_limit()
-    total = min(total, limit) if limit else total
     found = f"{total / GIB:.1f} GiB"
     if total < MEMORY_GIB * GIB:
         return Check("memory", "warn", found, f"a scan needs about {MEMORY_GIB} GiB; use --workers 1")
     return Check("memory", "ok", found)
-
-
-def _container_limit() -> int | None:
-    try:
-        text = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-    except OSError:
-        return None
-    return int(text) if text.isdecimal() else None
 
 
 def check_gpu() -> Check:

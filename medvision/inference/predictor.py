@@ -16,6 +16,7 @@ from medvision.errors import UsageError
 from medvision.findings import Candidate, Point
 from medvision.inference.fusion import fuse
 from medvision.inference.lung_check import nothing_to_see
+from medvision.inference.memory import map_budget
 from medvision.inference.proposals import lung_box, propose
 from medvision.inference.recalibrated import recalibrated
 from medvision.inference.stage_clock import StageClock
@@ -68,13 +69,14 @@ class Predictor:
 
     Raises:
         ModelError: the model cannot be read.
-        UsageError: the device is not there.
+        UsageError: the device is not there, or `MEDVISION_MEMORY_GIB` is no number.
     """
 
     explains = True
 
     def __init__(self, model: Path, device: str = "auto") -> None:
         self.device = choose_device(device)
+        map_budget()  # a setting that is no number is told now, not once a scan
         network, self.card = load_detector(model)
         self.network = network.to(self.device)
 

@@ -17,6 +17,9 @@ STRIDE = 2
 MULTIPLE = 16
 """Every axis of the input must be a multiple of this many voxels."""
 
+REACH_VOX = 112
+"""Input voxels on each side that an output depends on, with the default four levels, in whole MULTIPLEs."""
+
 _PRIOR_LOGIT = -4.6
 """Start at 1 % everywhere: the many empty voxels must not swamp the first steps (arXiv:1708.02002, 4.1)."""
 

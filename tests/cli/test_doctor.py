@@ -16,6 +16,7 @@ import pytest
 
 from medvision.cli import checks
 from medvision.cli.main import run
+from medvision.inference import memory
 from medvision.models import published
 
 
@@ -97,7 +98,7 @@ def test_the_folder_of_weights_is_named_and_its_files_are_checked(
 
 
 def test_little_memory_and_disk_are_notes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(checks, "_container_limit", lambda: 2**30)
+    monkeypatch.setattr(memory, "container_limit", lambda: 2**30)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**30))
 
     assert checks.check_memory().verdict == "warn"

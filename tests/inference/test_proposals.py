@@ -5,12 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from medvision.config.detection import CandidateConfig
+from medvision.errors import UsageError
 from medvision.geometry import lps_to_voxel, voxel_to_lps
-from medvision.inference import proposals
-from medvision.inference.proposals import heat_map, lung_box, peaks
-from medvision.models.heatmap import HeatMapNet
+from medvision.inference import memory
+from medvision.inference.memory import container_limit, map_budget
+from medvision.inference.proposals import (
+    BYTES_A_VOXEL,
+    LEAST_CONTEXT_VOX,
+    LEAST_KEPT_VOX,
+    cut,
+    heat_map,
+    lung_box,
+    peaks,
+)
+from medvision.models.heatmap import MULTIPLE, REACH_VOX, HeatMapNet
 from medvision.preprocessing.resample import Isotropic
 from medvision.volumes import HeatMap, LungMask
 from tests.preprocessing.bodies import LEFT_LUNG, RIGHT_LUNG, body
@@ -65,18 +77,79 @@ def test_marks_far_from_the_lungs_are_dropped_those_at_the_pleura_stay():
     assert lps_to_voxel(AFFINE, found[0].center_lps_mm)[1] == pytest.approx(21, abs=0.3)
 
 
-def test_slabs_give_the_same_heat_map_as_one_pass(monkeypatch):
+@pytest.mark.parametrize("kept", [48, 96])
+def test_slabs_that_see_enough_give_the_same_heat_map_as_one_pass(monkeypatch, kept):
+    network, grid = tall()
+    whole, whole_radius = heat_map(network, grid, dtype=torch.float32)
+    budget = BYTES_A_VOXEL * 32 * 32 * (kept + 2 * REACH_VOX)
+    assert len(cut(336, 32 * 32, budget)) == -(-336 // kept)
+    monkeypatch.setenv("MEDVISION_MEMORY_GIB", str(budget / 2**30))
+    slabs, radius = heat_map(network, grid, dtype=torch.float32)
+    assert slabs.probability.shape == whole.probability.shape == (165, 16, 15)
+    assert np.allclose(slabs.probability, whole.probability, atol=1e-6, rtol=0)
+    assert np.allclose(radius, whole_radius, rtol=1e-5)
+
+
+def test_where_memory_is_short_slabs_are_nearly_the_same(monkeypatch):
+    network, grid = tall()
+    whole, _ = heat_map(network, grid, dtype=torch.float32)
+    monkeypatch.setenv("MEDVISION_MEMORY_GIB", "0.001")
+    slabs, _ = heat_map(network, grid, dtype=torch.float32)
+    assert np.allclose(slabs.probability, whole.probability, atol=2e-3)
+
+
+def tall() -> tuple[HeatMapNet, Isotropic]:
     torch.manual_seed(0)
     network = HeatMapNet(channels=(4, 4, 4, 4), stem=4).eval()
-    grid = Isotropic(torch.randn(80, 32, 40) * 200 - 700, np.diag([1.25] * 3 + [1.0]))
-    monkeypatch.setattr(proposals, "inference_dtype", lambda _: torch.float32)
-    monkeypatch.setattr(proposals, "SLAB_VOX", 1024)
-    whole, _ = heat_map(network, grid)
-    monkeypatch.setattr(proposals, "SLAB_VOX", 32)
-    monkeypatch.setattr(proposals, "CONTEXT_VOX", 32)
-    slabs, _ = heat_map(network, grid)
-    assert slabs.probability.shape == whole.probability.shape == (40, 16, 20)
-    assert np.allclose(slabs.probability, whole.probability, atol=2e-3)
+    return network, Isotropic(torch.randn(330, 32, 30) * 200 - 700, np.diag([1.25] * 3 + [1.0]))
+
+
+def test_an_answer_reaches_as_far_as_is_said():
+    """A voxel changes the answers up to REACH_VOX away at most, and some that are nearly as far."""
+    torch.manual_seed(0)
+    network = HeatMapNet().eval()
+    image = torch.randn(1, 1, 272, 16, 16)
+    other = image.clone()
+    other[:, :, 128] += 100.0
+    with torch.inference_mode():
+        changed = torch.nonzero((network(image) != network(other)).any(dim=4).any(dim=3)[0].any(dim=0))[:, 0]
+    low, high = int(changed.min()) * 2, int(changed.max()) * 2 + 1
+    assert 128 - REACH_VOX <= low < 128 - REACH_VOX + 32
+    assert 128 + REACH_VOX - 32 < high <= 128 + REACH_VOX
+
+
+@given(st.integers(1, 100), st.integers(1, 300_000), st.integers(1, 2**32))
+def test_slabs_tile_the_slices_and_keep_to_the_budget(blocks, voxels, budget):
+    depth = blocks * MULTIPLE
+    slabs = cut(depth, voxels, budget)
+    assert [slab.start for slab in slabs] == [0, *(slab.stop for slab in slabs[:-1])]
+    assert slabs[-1].stop == depth
+    for slab in slabs:
+        assert not any(place % MULTIPLE for place in (slab.start, slab.stop, slab.low, slab.high))
+        assert max(0, slab.start - LEAST_CONTEXT_VOX) >= slab.low
+        assert min(depth, slab.stop + LEAST_CONTEXT_VOX) <= slab.high
+        smallest = LEAST_KEPT_VOX + 2 * LEAST_CONTEXT_VOX
+        assert (slab.high - slab.low) <= max(smallest, budget // (BYTES_A_VOXEL * voxels))
+
+
+@pytest.mark.parametrize("text", ["much", "0", "-1", "nan", "inf"])
+def test_a_budget_that_is_none(monkeypatch, text):
+    monkeypatch.setenv("MEDVISION_MEMORY_GIB", text)
+    with pytest.raises(UsageError, match=f"MEDVISION_MEMORY_GIB={text}: give gibibytes"):
+        map_budget()
+
+
+def test_a_container_with_little_memory_has_a_smaller_budget(monkeypatch, tmp_path):
+    monkeypatch.delenv("MEDVISION_MEMORY_GIB", raising=False)
+    (tmp_path / "memory.max").write_text(f"{2**30}\n")
+    (tmp_path / "unlimited").write_text("max\n")
+    assert container_limit([tmp_path / "memory.max"]) == 2**30
+    assert container_limit([tmp_path / "absent", tmp_path / "unlimited"]) is None
+    monkeypatch.setattr(memory, "container_limit", lambda: 2**30)
+    assert map_budget() == 2**28
+    monkeypatch.setattr(memory, "container_limit", lambda: None)
+    monkeypatch.setattr(memory.os, "sysconf", lambda _: 2**20)
+    assert map_budget() == memory.MOST_BYTES
 
 
 def test_an_output_voxel_lies_in_the_middle_of_its_input_voxels():
