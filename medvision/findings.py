@@ -57,6 +57,8 @@ class Candidate:
         proposal_probability: what the first stage alone said, in [0, 1].
         diameter_mm: the detector's own rough estimate of the size.
         malignancy_probability: that it is malignant given that it is a nodule, where estimated.
+        probability_mean: mean of what the detector says of the scan and its mirror images, where asked for.
+        probability_std: their standard deviation.
     """
 
     center_lps_mm: Point
@@ -64,6 +66,8 @@ class Candidate:
     proposal_probability: float
     diameter_mm: float
     malignancy_probability: float | None = None
+    probability_mean: float | None = None
+    probability_std: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,11 @@ if TYPE_CHECKING:
     help="Where earlier examinations of the same patients lie; findings are compared with the latest one.",
 )
 @click.option(
+    "--uncertainty",
+    is_flag=True,
+    help="Tell each finding's probability with its spread over the scan's mirror images; takes longer.",
+)
+@click.option(
     "--runner",
     default="local",
     show_default=True,
@@ -103,6 +108,7 @@ def infer(  # noqa: PLR0913  one argument an option
     priors: tuple[Path, ...],
     runner: str,
     all_series: bool,
+    uncertainty: bool,
     language: LanguageCode,
     resume: bool,
     as_json: bool,
@@ -144,6 +150,7 @@ def infer(  # noqa: PLR0913  one argument an option
         priors=priors,
         language=language,
         runner=runner,
+        uncertainty=uncertainty,
     )
     lines = [", ".join(f"{number} {name}" for name, number in result.counts.items())]
     if result.exit_code:

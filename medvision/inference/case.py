@@ -23,6 +23,7 @@ from medvision.inference.detectors import Detector
 from medvision.inference.earlier import Earlier, with_earlier
 from medvision.inference.hardware import hardware_class
 from medvision.inference.lung_check import lung_search_check
+from medvision.inference.mirrored import LOOKS
 from medvision.inference.predictor import Detection
 from medvision.inference.stage_clock import StageClock
 from medvision.inference.training_range import training_range_check
@@ -41,6 +42,7 @@ from medvision.reporting.report import (
     OperatingPoint,
     Report,
     TrainingOverlap,
+    UncertaintyRecord,
 )
 from medvision.volumes import LungMask, Scan
 
@@ -60,6 +62,11 @@ EXPLANATION = ExplanationRecord(
 )
 """How the pictures of where the second look found its evidence are made: see `models.evidence`."""
 
+UNCERTAINTY = UncertaintyRecord(
+    method="mirror_images", looks=LOOKS, reference="https://arxiv.org/abs/1807.07356"
+)
+"""How the spread of a probability is found: see `inference.mirrored`."""
+
 Stages = dict[str, float]
 
 
@@ -77,6 +84,7 @@ class CaseSettings:
         guard: knows whom the model has seen.
         patients: what guidelines ask of patients.
         language: of the pages.
+        uncertainty: whether each finding's probability is told with its spread over mirror images.
     """
 
     model: ModelRecord
@@ -88,6 +96,7 @@ class CaseSettings:
     guard: LeakageGuard
     patients: PatientTable = field(default_factory=PatientTable)
     language: LanguageCode = "en"
+    uncertainty: bool = False
 
 
 def finished_report(folder: Path, settings: CaseSettings) -> Report | None:
@@ -132,6 +141,10 @@ def examine(
     clock = StageClock()
     with clock.stage("measurement"):
         findings = measure_findings(scan, detection.candidates, detection.lungs, settings.operating_point)
+    if settings.uncertainty:
+        with clock.stage("uncertainty"):
+            doubted = predictor.doubt(scan, [candidate for candidate, _, _ in findings])
+        findings = [(one, size, mask) for one, (_, size, mask) in zip(doubted, findings, strict=True)]
     report = build_report(
         _with_checks(scan, predictor.card.training, detection.lungs),
         [(candidate, measurement) for candidate, measurement, _ in findings],
@@ -149,6 +162,8 @@ def examine(
         seen=look_for_overlap(scan, settings.guard),
         explanation=EXPLANATION if predictor.explains and "html" in settings.formats else None,
     )
+    if settings.uncertainty:
+        report = report.model_copy(update={"uncertainty": UNCERTAINTY})
     if earlier is not None:
         exam = Exam(scan, detection.lungs, detection.candidates, settings.operating_point.threshold)
         with clock.stage("priors"):

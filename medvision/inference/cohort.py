@@ -19,6 +19,7 @@ from medvision.dicom.tables import (
     write_problems_csv,
     write_series_csv,
 )
+from medvision.errors import UsageError
 from medvision.exclusive import alone_in
 from medvision.files import write_text
 from medvision.guidelines import PatientTable, read_patient_table
@@ -111,6 +112,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     sign: Path | None = None,
     priors: Sequence[Path] = (),
     runner: str | Runner = LOCAL,
+    uncertainty: bool = False,
 ) -> InferResult:
     """Find nodules in the chest CTs among the sources and write OUT.
 
@@ -137,6 +139,7 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         sign: Ed25519 private key (PEM); each `report.json` gets a `report.json.sig` beside it.
         priors: where earlier examinations of the same patients lie (files, folders, archives, one STORE, or
             OUT folders of earlier runs on this machine); findings are compared with the latest one.
+        uncertainty: tell each finding's probability with its spread over the scan's mirror images.
         runner: `local`, `dask`, the address of a Dask scheduler (`dask://host:8786`), or one that is made.
 
     Raises:
@@ -145,7 +148,8 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         ModelError: the model cannot be read.
         NetworkError: the Dask scheduler does not answer.
         NothingToDoError: no DICOM image among the sources.
-        UsageError: a Series asked for is not there, or the key to sign with cannot be read.
+        UsageError: a Series asked for is not there, the key to sign with cannot be read, or the model cannot
+            tell its uncertainty.
     """
     results = open_results(out)
     folder = results.folder
@@ -154,7 +158,10 @@ def infer(  # noqa: PLR0913  one argument an option of the command
     signing_key = read_private_key(sign) if sign else None
     with alone_in(folder, "infer"), choose_runner(runner, model, device, workers) as cluster:
         predictor = cluster.predictor
-        settings = replace(_settings(predictor, formats, fp_per_scan, threshold, language), patients=patients)
+        settings = replace(
+            _settings(predictor, formats, fp_per_scan, threshold, language, uncertainty=uncertainty),
+            patients=patients,
+        )
         store = open_any_store(sources[0]) if len(sources) == 1 else None
         place = None if store is not None else index or cached_index(as_path(out))
         with HeaderIndex(place, trusted=resume) as known:
@@ -207,8 +214,12 @@ def _settings(
     fp_per_scan: float | None,
     threshold: float | None,
     language: LanguageCode,
+    *,
+    uncertainty: bool,
 ) -> CaseSettings:
     card = predictor.card
+    if uncertainty and not predictor.doubts:
+        raise UsageError(f"model {card.name} cannot tell its uncertainty; leave out --uncertainty")
     point = choose_operating_point(card, fp_per_scan=fp_per_scan, threshold=threshold)
     model = ModelRecord(name=card.name, version=card.version, sha256=card.weights_sha256)
     versions = installed_versions()
@@ -218,12 +229,19 @@ def _settings(
         operating_point=point,
         formats=tuple(sorted(formats)),
         config_sha256=settings_sha256(
-            card, point, formats, versions, can_tell_overlap=guard.can_tell, language=language
+            card,
+            point,
+            formats,
+            versions,
+            can_tell_overlap=guard.can_tell,
+            language=language,
+            uncertainty=uncertainty,
         ),
         versions=versions,
         runs={"train": card.training.run_id} if card.training.run_id else {},
         guard=guard,
         language=language,
+        uncertainty=uncertainty,
     )
 
 

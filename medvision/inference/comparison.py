@@ -20,6 +20,8 @@ ABSOLUTE: Mapping[str, float] = {
     "probability": 0.02,
     "proposal_probability": 0.02,
     "malignancy_probability": 0.02,
+    "probability_mean": 0.02,
+    "probability_std": 0.02,
     "long_axis_mm": 0.5,
     "short_axis_mm": 0.5,
     "mean_diameter_mm": 0.5,

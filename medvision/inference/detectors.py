@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from medvision.findings import Point
+from medvision.findings import Candidate, Point
 from medvision.inference.predictor import Detection, Predictor
 from medvision.models.card import CARD, DetectorCard
 from medvision.models.detector_card import RETINANET, load_detector_card
@@ -20,10 +20,12 @@ class Detector(Protocol):
     Attributes:
         device: where it runs.
         explains: whether `explain` has anything to say.
+        doubts: whether `doubt` has.
     """
 
     device: str
     explains: bool
+    doubts: bool
 
     @property
     def card(self) -> DetectorCard:
@@ -34,6 +36,9 @@ class Detector(Protocol):
 
     def explain(self, scan: Scan, centers_lps_mm: Sequence[Point]) -> list[Explanation]:
         """Where the evidence for a nodule at each centre is; an empty list where it cannot tell."""
+
+    def doubt(self, scan: Scan, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Candidates, in the order given, with how far their probability depends on how the scan lies."""
 
 
 def open_detector(model: Path, device: str = "auto") -> Detector:

@@ -17,6 +17,7 @@ from medvision.findings import Candidate, Point
 from medvision.inference.fusion import fuse
 from medvision.inference.lung_check import nothing_to_see
 from medvision.inference.memory import map_budget
+from medvision.inference.mirrored import mirrored_heat, mirrored_views
 from medvision.inference.proposals import lung_box, propose
 from medvision.inference.recalibrated import recalibrated
 from medvision.inference.stage_clock import StageClock
@@ -73,6 +74,7 @@ class Predictor:
     """
 
     explains = True
+    doubts = True
 
     def __init__(self, model: Path, device: str = "auto") -> None:
         self.device = choose_device(device)
@@ -102,6 +104,28 @@ class Predictor:
         maps = evidence(self.network.second_look, views, NODULE).cpu().numpy()
         return [Explanation(one, side_mm) for one in maps]
 
+    def doubt(self, scan: Scan, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Candidates with mean and standard deviation of their probability over the scan's mirror images.
+
+        Three further passes of stage one over the lungs, and three further looks at each candidate.
+        """
+        if not candidates:
+            return []
+        centers = np.array([candidate.center_lps_mm for candidate in candidates])
+        box = lung_box(scan.volume, self.card.proposals.voxel_mm)
+        looks = [[candidate.probability for candidate in candidates]]
+        heats = mirrored_heat(self.network.proposals, box.grid, centers, self.device)
+        for heat, views in zip(heats, mirrored_views(self._views(scan.volume, centers)), strict=True):
+            proposed = [
+                replace(one, proposal_probability=float(p)) for one, p in zip(candidates, heat, strict=True)
+            ]
+            judged = recalibrated(judge(proposed, self._logits(views), self.card.fusion), self.card)
+            looks.append([candidate.probability for candidate in judged])
+        return [
+            replace(one, probability_mean=float(mean), probability_std=float(std))
+            for one, mean, std in zip(candidates, np.mean(looks, axis=0), np.std(looks, axis=0), strict=True)
+        ]
+
     def _views(self, volume: hd.Volume, centers_lps_mm: NDArray[np.float64]) -> torch.Tensor:
         settings = self.card.second_look
         views = extract_views(volume, centers_lps_mm, size_mm=settings.size_mm, size_px=settings.size_px)
@@ -112,10 +136,13 @@ class Predictor:
         if not proposed:
             return []
         views = self._views(volume, np.array([candidate.center_lps_mm for candidate in proposed]))
-        with torch.inference_mode():
-            logits = self.network.second_look(views).cpu().numpy()
-        judged = judge(proposed, logits, self.card.fusion)
+        judged = judge(proposed, self._logits(views), self.card.fusion)
         return sorted(judged, key=lambda candidate: -candidate.probability)
+
+    def _logits(self, views: torch.Tensor) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            logits: NDArray[np.float32] = self.network.second_look(views).cpu().numpy()
+        return logits
 
 
 def judge(proposed: Sequence[Candidate], logits: NDArray[np.float32], fusion: Fusion) -> list[Candidate]:

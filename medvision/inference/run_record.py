@@ -53,6 +53,7 @@ def settings_sha256(
     *,
     can_tell_overlap: bool = True,
     language: LanguageCode = "en",
+    uncertainty: bool = False,
 ) -> str:
     """Hash of everything beside the scan that a case's files depend on."""
     parts = [card.model_dump(mode="json"), point.model_dump(mode="json"), sorted(formats), dict(versions)]
@@ -60,6 +61,8 @@ def settings_sha256(
         parts.append("overlap with the training is not told")
     if language != "en":
         parts.append(f"pages in {language}")
+    if uncertainty:
+        parts.append("uncertainty of each finding")
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -149,6 +149,7 @@ def _settings(recorded: Report, predictor: Detector) -> CaseSettings:
         runs=recorded.lineage.runs,
         guard=LeakageGuard(card.training),
         patients=_patients(recorded),
+        uncertainty=recorded.uncertainty is not None,
     )
 
 

@@ -175,21 +175,26 @@ def _finding(scan: Scan, rank: int, candidate: Candidate, measured: Measurement)
     center_mm = centroid_mm if measured.reliable and centroid_mm else candidate.center_lps_mm
     index = np.rint(lps_to_voxel(scan.volume.affine, center_mm)).astype(int)
     z, y, x = (int(i) for i in np.clip(index, 0, np.array(scan.volume.spatial_shape) - 1))
-    malignancy = candidate.malignancy_probability
     tracking_id, tracking_uid = tracking(scan.name, candidate.center_lps_mm)
     return FindingRecord(
         finding_id=f"F{rank}",
         center_lps_mm=_rounded(center_mm, 2),
         probability=round(candidate.probability, 4),
         proposal_probability=round(candidate.proposal_probability, 4),
-        malignancy_probability=None if malignancy is None else round(malignancy, 4),
+        malignancy_probability=_share(candidate.malignancy_probability),
         sop_instance_uid=scan.slices[z].sop_instance_uid,
         slice_number=scan.slices[z].instance_number,
         index_vox=(z, y, x),
         tracking_id=tracking_id,
         tracking_uid=tracking_uid,
+        probability_mean=_share(candidate.probability_mean),
+        probability_std=_share(candidate.probability_std),
         **size_and_place,
     )
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def tracking(name: str, center_lps_mm: Point) -> tuple[str, str]:

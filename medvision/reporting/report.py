@@ -165,6 +165,10 @@ class FindingRecord(Record):
     prior: FindingPriorRecord | None = Field(
         default=None, description="what an earlier examination says; null without one"
     )
+    probability_mean: Probability | None = Field(
+        default=None, description="over the scan and its mirror images; null where not asked for"
+    )
+    probability_std: Probability | None = Field(default=None, description="their standard deviation")
 
 
 class ExplanationRecord(Record):
@@ -172,6 +176,14 @@ class ExplanationRecord(Record):
 
     method: Literal["class_activation"] = Field(description="exact account of the logit by place")
     output: Literal["nodule"] = Field(description="what the evidence speaks for")
+    reference: str = Field(description="where the method is published")
+
+
+class UncertaintyRecord(Record):
+    """How the spread of the findings' probabilities was found."""
+
+    method: Literal["mirror_images"] = Field(description="the scan mirrored along each axis")
+    looks: int = Field(ge=2, description="at each finding, the scan as it is among them")
     reference: str = Field(description="where the method is published")
 
 
@@ -209,6 +221,9 @@ class Report(Record):
     )
     prior: PriorRecord | None = Field(
         default=None, description="the earlier examination; null where none was compared"
+    )
+    uncertainty: UncertaintyRecord | None = Field(
+        default=None, description="of the findings' probabilities; null where not asked for"
     )
 
     def to_json(self) -> str:

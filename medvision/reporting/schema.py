@@ -18,7 +18,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "report.schema.json": Report,
     "run.schema.json": RunDocument,
 }
-VERSIONS: dict[type[BaseModel], str] = {DriftDocument: "1.0.0", Report: "1.2.0", RunDocument: "1.2.0"}
+VERSIONS: dict[type[BaseModel], str] = {DriftDocument: "1.0.0", Report: "1.3.0", RunDocument: "1.2.0"}
 """Semantic version of each schema; a change without a new one fails the tests."""
 
 

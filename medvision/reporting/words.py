@@ -131,6 +131,11 @@ class Words:
     def _percent_sign(self) -> str:
         return "%" if self.language.code == "zh" else f"{THIN}%"
 
+    def spread(self, finding: FindingRecord) -> str:
+        """Standard deviation of a probability over mirror images, such as "± 5 %"; empty where not told."""
+        share = finding.probability_std
+        return "" if share is None else f"±\u00a0{max(1, round(100 * share))}{self._percent_sign}"
+
     def likelihood(self, probability: float) -> str:
         """The same in words."""
         return self.text(next(words for limit, words in LIKELIHOOD if probability >= limit))
@@ -322,6 +327,9 @@ class Words:
 
     def _rest(self, finding: FindingRecord) -> list[Fact]:
         facts = []
+        if finding.probability_mean is not None:
+            over = f"{self.percent(finding.probability_mean)} {self.spread(finding)}"
+            facts.append(Fact(self.text("Probability, mean over mirror images"), over))
         if finding.malignancy_probability is not None:
             name = self.text("Malignancy, a model’s estimate")
             facts.append(Fact(name, self.percent(finding.malignancy_probability)))

@@ -41,6 +41,7 @@ OPTIONS = {
         "--sign",
         "--priors",
         "--runner",
+        "--uncertainty",
         "--language",
         "--index",
         "--resume",

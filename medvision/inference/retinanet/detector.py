@@ -42,6 +42,7 @@ class RetinaNetPredictor:
     """
 
     explains = False
+    doubts = False
 
     def __init__(self, model: Path, device: str = "auto") -> None:
         self.device = choose_device(device)
@@ -70,6 +71,10 @@ class RetinaNetPredictor:
     def explain(self, scan: Scan, centers_lps_mm: Sequence[Point]) -> list[Explanation]:  # noqa: ARG002
         """Nothing: there is no second look to ask."""
         return []
+
+    def doubt(self, scan: Scan, candidates: Sequence[Candidate]) -> list[Candidate]:  # noqa: ARG002
+        """The same: each further look would take as long as the first."""
+        return list(candidates)
 
 
 def engine(network: RetinaNet, limits: BoxConfig, device: str) -> Engine:
