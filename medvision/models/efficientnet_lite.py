@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medvision.models.depthwise import depthwise_conv2d
+
 BATCH_NORM_EPSILON = 1e-3
 """TensorFlow's; PyTorch's default of 1e-5 gives other logits."""
 
@@ -58,14 +60,20 @@ class SameConv2d(nn.Conv2d):
         # At stride 1 an odd kernel is padded alike on both sides; at stride 2 it depends on the input's size.
         padding = kernel // 2 if stride == 1 else 0
         super().__init__(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
+        self._around = padding
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 -- torch's own name
         """Convolve (B, C, H, W)."""
         if self.stride[0] == 1:
-            return super().forward(input)
+            return self._convolve(input)
         vertical = same_padding(input.shape[2], self.kernel_size[0], self.stride[0])
         horizontal = same_padding(input.shape[3], self.kernel_size[1], self.stride[1])
-        return super().forward(functional.pad(input, (*horizontal, *vertical)))
+        return self._convolve(functional.pad(input, (*horizontal, *vertical)))
+
+    def _convolve(self, padded: Tensor) -> Tensor:
+        if self.groups == 1:
+            return super().forward(padded)
+        return depthwise_conv2d(padded, self.weight, self.stride[0], self._around)
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
