@@ -32,6 +32,7 @@ from medvision.datasets.patches import PatchSet
 from medvision.evaluation.calibration_floor import calibration_floor
 from medvision.evaluation.classification import expected_calibration_error
 from medvision.evaluation.conformal import evaluate_sets
+from medvision.evaluation.debiased_error import debiased_calibration_error
 
 SQUEEZENET = NODULES.parent / "weights" / "squeezenet1_0_imagenet_torchvision_rgb.pth"
 MALIGNANT = Task("malignancy", ">=4", "<=2")
@@ -91,17 +92,18 @@ def _honesty(seeds: range) -> None:
     """Calibrations and sets, fitted inside the training folds."""
     found, patches = load(MALIGNANT)
     encoded = encode(Recipe("efficientnet_lite0", "imagenet"), found, patches)
-    print("\n| calibration | ECE | of true probabilities | sets of 90 %: coverage | one class |")
-    print("| --- | --- | --- | --- | --- |")
+    print("\n| calibration | ECE | of true probabilities | debiased | sets of 90 %: coverage | one class |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for method in METHODS:
         rows = []
         for seed in seeds:
             judged = judge(encoded, deal(found, seed), JudgementConfig(calibration=method))
             sets = evaluate_sets(found.targets, judged.sets)
             error = expected_calibration_error(found.targets, judged.probability)
-            rows.append([error, calibration_floor(judged.probability), sets.coverage, sets.certain])
-        error, floor, coverage, certain = np.mean(rows, axis=0)
-        print(f"| {method} | {error:.3f} | {floor:.3f} | {coverage:.3f} | {certain:.3f} |", flush=True)
+            floor = calibration_floor(judged.probability)
+            debiased = debiased_calibration_error(found.targets, judged.probability)
+            rows.append([error, floor, debiased, sets.coverage, sets.certain])
+        print(f"| {method} | {' | '.join(f'{mean:.3f}' for mean in np.mean(rows, axis=0))} |", flush=True)
 
 
 def _other_labels(seeds: range) -> None:

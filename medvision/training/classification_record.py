@@ -17,6 +17,7 @@ from medvision.evaluation.calibration_floor import calibration_floor
 from medvision.evaluation.classification import ClassificationResult, auc, evaluate_classification
 from medvision.evaluation.classification_plot import plot_classification
 from medvision.evaluation.conformal import SetQuality, evaluate_sets
+from medvision.evaluation.debiased_error import debiased_calibration_error
 from medvision.files import write_text
 from medvision.training.cross_validation import JudgedOutOfFold
 
@@ -72,6 +73,7 @@ def _beside(result: OutOfFold) -> dict[str, float]:
     return {
         "auc_shifted": auc(result.found.targets, result.shifted),
         "ece_floor": calibration_floor(result.probability),
+        "calibration_error_debiased": debiased_calibration_error(result.found.targets, result.probability),
         "set_coverage": sets.coverage,
         "set_size": sets.mean_size,
         "certain": sets.certain,
