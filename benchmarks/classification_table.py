@@ -4,7 +4,8 @@ Frozen encoders are judged over five fold seeds; fine-tuning, with settings cut 
 that one cell alone says little. Seconds are processor seconds for looks, training and judging. Each line is
 appended to a CSV, which a later run goes on from; its folder is MEDVISION_BENCH_TABLE, or
 `medvision-classification-table` among the temporary files.
-`--quick` takes one backbone and frozen encoders only.
+`--quick` takes one backbone and frozen encoders only; MEDVISION_BENCH_ROWS="efficientnet_lite2 acs" only what
+has all of these words.
 """
 
 from __future__ import annotations
@@ -78,8 +79,9 @@ def main() -> None:
     path = Path(folder) / "table.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     known = _read(path)
+    wanted = set(os.environ.get("MEDVISION_BENCH_ROWS", "").split())
     for cell in cells(quick="--quick" in sys.argv):
-        if cell not in known:
+        if cell not in known and wanted <= set(astuple(cell)):
             known[cell] = _judge(cell)
             _append(path, cell, known[cell])
     _print(known)
