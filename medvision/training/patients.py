@@ -40,7 +40,14 @@ def read_patients(
     training = [replace(volume, weight=split.weight(volume.series)) for volume in read[0]]
     validation = drop_near_duplicates(training, read[1])
     _check_nodules(training, validation, sorted(set(split.cohort_of.values())))
+    logger.info("to learn from: %s; to validate on: %s", _words(training), _words(validation))
     return training, validation
+
+
+def _words(volumes: Sequence[TrainingVolume]) -> str:
+    patients = len({volume.series.patient_id for volume in volumes})
+    nodules = sum(len(volume.radii_mm) for volume in volumes)
+    return f"{len(volumes)} scans of {patients} patients with {nodules} nodules"
 
 
 def read_unlabelled(

@@ -95,6 +95,7 @@ def train_proposals(
     logger: Logger | None = None,
     resume: bool = False,
     start: HeatMapNet | None = None,
+    what: str = "proposals",
 ) -> HeatMapNet:
     """Train stage one and return the network of the best validation.
 
@@ -106,6 +107,7 @@ def train_proposals(
         logger: where Lightning logs; nowhere when None.
         resume: go on after an interruption.
         start: initial weights; random ones when None.
+        what: is trained, for the progress bar.
     """
     pl.seed_everything(config.seed, verbose=False)
     module = ProposalModule(config.proposals)
@@ -113,7 +115,11 @@ def train_proposals(
         module.network.load_state_dict(start.state_dict())
     if resume and load_finished(module.network, folder):
         return module.network.eval()
-    plan, hard, find = _plan(config), config.hard_negatives, partial(ask, module.network, config.candidates)
+    plan, hard, find = (
+        _plan(config, what),
+        config.hard_negatives,
+        partial(ask, module.network, config.candidates),
+    )
     by_froc = plan.monitor == CPM
     patches = PatchDataset(
         training,
@@ -136,10 +142,10 @@ def train_proposals(
     return module.network.eval()
 
 
-def _plan(config: DetectionConfig) -> StepPlan:
+def _plan(config: DetectionConfig, what: str) -> StepPlan:
     stage, by_froc = config.proposals, config.choose_by == "froc"
     return StepPlan(
-        "proposals",
+        what,
         CPM if by_froc else MONITOR,
         stage.steps,
         stage.batch_size,

@@ -46,16 +46,22 @@ def train_rounds(
         OutputError: the marks cannot be remembered.
     """
     training, validation, unlabelled = parts
-    _tell(run, 0, stages, ())
+    _record(run, 0, stages, ())
     for number in range(1, config.semi_supervised.rounds + 1):
         marks = _marks(stages, unlabelled, config, folder / f"marks-{number}.npy", resume=resume)
         ranks.from_first(marks)
         marked = label(unlabelled, marks, config.semi_supervised)
+        logger.info(
+            "round %d: %d marks are taken for nodules, %d are doubtful, in %d unlabelled scans",
+            number,
+            *_counts(marked),
+            len(marked),
+        )
         everyone = [*training, *marked]
         both = everyone, validation
         proposals = _train_round(number, stages.proposals, both, config, folder, run, resume=resume)
         after = add_second_look(proposals, *both, config, run.lightning_logger(f"round_{number}/"))
-        _tell(run, number, after, marked)
+        _record(run, number, after, marked)
         if after.cpm < stages.cpm:
             logger.info("round %d is undone: the validation patients lose by it", number)
             break
@@ -101,6 +107,7 @@ def _train_round(
         logger=run.lightning_logger(f"round_{number}/") if run else None,
         resume=resume,
         start=start,
+        what=f"proposals, round {number}",
     )
 
 
@@ -122,17 +129,14 @@ def _marks(
     return marks
 
 
-def _tell(run: Run, number: int, stages: TrainedStages, marked: Volumes) -> None:
+def _record(run: Run, number: int, stages: TrainedStages, marked: Volumes) -> None:
     """What a round has added, and what came of it; round 0 is the training on labelled scans."""
-    nodules = sum(len(volume.radii_mm) for volume in marked)
-    doubtful = sum(len(volume.ignored_mm) for volume in marked)
+    nodules, doubtful = _counts(marked)
     figures = {"validation_cpm": stages.cpm, "nodules": float(nodules), "doubtful_marks": float(doubtful)}
     run.log_metrics({f"semi_supervised/{name}": value for name, value in figures.items()}, step=number)
-    logger.info(
-        "round %d: %d unlabelled scans, %d marks taken for nodules, %d doubtful, validation CPM %.3f",
-        number,
-        len(marked),
-        nodules,
-        doubtful,
-        stages.cpm,
-    )
+
+
+def _counts(marked: Volumes) -> tuple[int, int]:
+    """Marks that are taken for nodules, and doubtful ones."""
+    nodules = sum(len(volume.radii_mm) for volume in marked)
+    return nodules, sum(len(volume.ignored_mm) for volume in marked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,8 @@ from medvision.training.candidates import SeriesCandidates, find_candidates, sec
 from medvision.training.second_look import train_second_look
 from medvision.training.validation import Validation, fused_cpm, validate
 from medvision.training.volumes import TrainingVolume
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +63,10 @@ def add_second_look(
         cpm=partial(fused_cpm, held_out) if config.choose_by == "froc" else None,
     )
     result = validate(second_look, held_out, config.seed)
+    log.info(
+        "second look: %d epochs; validation CPM %.3f, of stage one alone %.3f",
+        figures["epochs"],
+        result.two_stage.cpm,
+        result.proposals.cpm,
+    )
     return TrainedStages(proposals, second_look, result, held_out, figures)

@@ -39,7 +39,9 @@ def _lite(store: Path, folder: Path) -> DetectionConfig:
 
 
 def _retinanet(store: Path, folder: Path) -> RetinaNetJob:
-    config = configure_retinanet(store, folder, steps=STEPS, validate_every=2)
+    # All anchors count: which are the hardest would hang on the last digit of their scores.
+    every = {"anchors_per_patch": 10**6, "min_negatives": 10**6}
+    config = configure_retinanet(store, folder, steps=STEPS, validate_every=2, **every)
     tracking = TrackingConfig(uri=f"sqlite:///{folder / 'mlflow.db'}")
     return config.model_copy(update={"tracking": tracking})
 
@@ -77,8 +79,10 @@ def test_two_processes_train_what_one_trains_though_one_of_them_dies(
     assert finished.stdout.count("model: ") == 1
     open_detector(shared.output)
     found, expected = _losses(shared), _losses(alone)
-    assert found[0] == pytest.approx(expected[0], rel=1e-5)
-    assert found == pytest.approx(expected, rel=1e-3)  # AdamW makes much of the smallest gradients' rounding
+    if make is _lite:
+        assert found[0] == pytest.approx(expected[0], rel=1e-6)
+    # Normalisation over processes rounds otherwise than within one, and the optimiser makes much of it.
+    assert found == pytest.approx(expected, rel=1e-3)
     first, second = (_learnt_from(tmp_path, number) for number in range(2))
     assert not first & second
     assert first | second == set(range(4 * 2, STEPS * 2))  # goes on after the validation at step 4

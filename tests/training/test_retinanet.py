@@ -19,6 +19,7 @@ from medvision.inference.cohort import infer
 from medvision.models.retinanet.boxes import encode
 from medvision.models.retinanet.loading import load_retinanet
 from medvision.models.retinanet.network import RetinaNet
+from medvision.training import ranks
 from medvision.training.jobs import run_job
 from medvision.training.patch_loader import PatchLoader
 from medvision.training.patch_places import PatchPlaces
@@ -167,6 +168,37 @@ def test_a_patch_draws_the_same_negatives_whoever_learns_from_it():
     )
     torch.testing.assert_close(both.classification, (first.classification + second.classification) / 2)
     assert loss(network(images[1:]), [box], numbers=[4]).classification != second.classification
+
+
+def test_losses_of_two_processes_have_the_batchs_mean_and_gradients(monkeypatch):
+    """Though they have unlike many nodules, and one of them something to ignore."""
+    torch.manual_seed(0)
+    loss, network = DetectionLoss(TINY, FIT), RetinaNet(TINY).eval()
+    images = torch.rand(2, 1, 64, 64, 32)
+    boxes = [torch.tensor([[10.0, 12, 6, 20, 21, 13], [30, 30, 10, 37, 38, 16]]), torch.zeros(0, 6)]
+    ignored = [torch.zeros(0, 6), torch.tensor([[40.0, 40, 6, 60, 60, 20]])]
+
+    def asked(chosen: slice, *, shared: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        network.zero_grad()
+        numbers = [7, 8][chosen]
+        found = loss(network(images[chosen]), boxes[chosen], ignored[chosen], numbers, shared=shared).total
+        found.backward()
+        return found.detach(), torch.cat([part.grad.flatten() for part in network.parameters()])
+
+    whole, gradient = asked(slice(0, 2), shared=False)
+    counts: list[list[torch.Tensor]] = [[], []]
+    for number, own in enumerate(counts):
+        monkeypatch.setattr(ranks, "mean", lambda value, own=own: own.append(value) or value)
+        asked(slice(number, number + 1), shared=True)
+    assert counts[0][1] > 0 == counts[1][1]
+    monkeypatch.setattr(ranks, "count", lambda: 2)
+    parts = []
+    for number in range(2):
+        means = iter((first + second) / 2 for first, second in zip(*counts, strict=True))
+        monkeypatch.setattr(ranks, "mean", lambda _, means=means: next(means))
+        parts.append(asked(slice(number, number + 1), shared=True))
+    torch.testing.assert_close((parts[0][0] + parts[1][0]) / 2, whole)
+    torch.testing.assert_close((parts[0][1] + parts[1][1]) / 2, gradient, atol=1e-5, rtol=1e-3)
 
 
 def learn(volume: TrainingVolume, folder: Path, **job: object) -> RetinaNet:

@@ -75,6 +75,7 @@ def train(
             for volume in track(validation, "validate", len(validation))
         }
         measured = measure(found, [volume.series for volume in validation], job.seed)
+        logger.info("validation CPM %.3f", measured.cpm)
         write_froc(measured, job.output / EVALUATION)
         card = card.model_copy(
             update={"operating_points": operating_points(measured), "metrics": froc_metrics(measured)}
