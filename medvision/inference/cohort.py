@@ -181,7 +181,12 @@ def infer(  # noqa: PLR0913  one argument an option of the command
         if isinstance(out, Path) and len(local) == len(sources):
             remember_origins(out, local, model if isinstance(model, Path) else None)
         record.finish(
-            predictor, settings, progress.counts, progress.stages, progress.exit_code, seen=progress.seen
+            ", ".join(sorted(progress.devices)) or predictor.device,
+            settings,
+            progress.counts,
+            progress.stages,
+            progress.exit_code,
+            seen=progress.seen,
         )
         results.publish_file(RUN)
     return InferResult(progress.exit_code, progress.counts, out / "worklist.html")

@@ -28,7 +28,11 @@ MIRRORED_VIEWS = {0: {1: 2, 2: 2}, 1: {0: 2, 2: 3}, 2: {0: 3, 1: 3}}
 
 
 def mirrored_heat(
-    network: nn.Module, grid: Isotropic, centers_mm: NDArray[np.float64], device: str = "cpu"
+    network: nn.Module,
+    grid: Isotropic,
+    centers_mm: NDArray[np.float64],
+    device: str = "cpu",
+    shrink: int = 1,
 ) -> Iterator[NDArray[np.float64]]:
     """What stage one says of each place when the scan is mirrored, axis by axis.
 
@@ -37,6 +41,7 @@ def mirrored_heat(
         grid: isotropic HU of the lungs' box.
         centers_mm: (N, 3) LPS mm.
         device: where the network is.
+        shrink: see `heat_map`.
 
     Yields:
         (N,) the highest probability within a voxel of the heat map from each place.
@@ -44,7 +49,7 @@ def mirrored_heat(
     pads = [amount for n in reversed(grid.hu.shape) for amount in (0, -n % MULTIPLE)]
     whole = functional.pad(grid.hu, pads, value=WINDOW_HU[0])
     for axis in MIRRORED_VIEWS:
-        heat, _ = heat_map(network, Isotropic(whole.flip(axis), grid.affine), device)
+        heat, _ = heat_map(network, Isotropic(whole.flip(axis), grid.affine), device, shrink=shrink)
         yield _highest(np.flip(heat.probability, axis), heat.affine, centers_mm)
 
 

@@ -60,7 +60,11 @@ def lung_box(volume: hd.Volume, voxel_mm: float) -> LungBox:
 
 
 def heat_map(
-    network: nn.Module, grid: Isotropic, device: str = "cpu", dtype: torch.dtype | None = None
+    network: nn.Module,
+    grid: Isotropic,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+    shrink: int = 1,
 ) -> tuple[HeatMap, NDArray[np.float32]]:
     """Run the network over the box: in one piece, or in slabs of slices where the memory budget asks for it.
 
@@ -71,13 +75,15 @@ def heat_map(
         grid: isotropic HU.
         device: where the network is.
         dtype: precision; None: what is quickest there.
+        shrink: what the memory is divided by, where what it would take was too much.
 
     Returns:
         The heat map, and the radius in mm at each of its voxels.
     """
     dtype = dtype or inference_dtype(device)
     image = _pad(normalise(grid.hu))
-    slabs = cut(image.shape[0], image[0].numel(), map_budget())
+    budget = min(map_budget(), BYTES_A_VOXEL * image.numel()) // shrink
+    slabs = cut(image.shape[0], image[0].numel(), budget)
     with (
         torch.inference_mode(),
         torch.autocast(torch.device(device).type, dtype, enabled=dtype != torch.float32),
@@ -186,8 +192,8 @@ def _candidate(center: NDArray[np.float64], score: float, radius_mm: float) -> C
 
 
 def propose(
-    network: nn.Module, box: LungBox, limits: CandidateConfig, device: str = "cpu"
+    network: nn.Module, box: LungBox, limits: CandidateConfig, device: str = "cpu", shrink: int = 1
 ) -> tuple[list[Candidate], HeatMap]:
-    """Candidates of stage one and the heat map they come from."""
-    heat, radius_mm = heat_map(network, box.grid, device)
+    """Candidates of stage one and the heat map they come from; for `shrink` see `heat_map`."""
+    heat, radius_mm = heat_map(network, box.grid, device, shrink=shrink)
     return peaks(heat, radius_mm, box.lungs, limits), heat

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self
 
 from medvision.inference.case import CaseSettings
-from medvision.inference.detectors import Detector
 from medvision.log_context import current_log_fields
 from medvision.models.card import DetectorCard
 from medvision.reporting.languages import LanguageCode
@@ -72,15 +72,16 @@ class RunRecord:
 
     out: Path
     started: datetime
+    begun: float
 
     @classmethod
     def start(cls, out: Path) -> Self:
         """Note the time."""
-        return cls(out, datetime.now(UTC))
+        return cls(out, datetime.now(UTC), time.monotonic())
 
     def finish(
         self,
-        predictor: Detector,
+        device: str,
         settings: CaseSettings,
         counts: Mapping[str, int],
         seconds: Mapping[str, float],
@@ -89,16 +90,17 @@ class RunRecord:
         seen: Mapping[str, Sequence[str]],
     ) -> None:
         """Write `run.json`; `seen` names the Series that the model knows, a part of its training."""
-        ended = datetime.now(UTC)
+        lasted = time.monotonic() - self.begun  # the clock may be set meanwhile
+        ended = self.started + timedelta(seconds=lasted)
         stages = {stage: round(value, 3) for stage, value in seconds.items()}
         document = RunDocument(
             versions=settings.versions,
             model=settings.model,
             operating_point=settings.operating_point,
             config_sha256=settings.config_sha256,
-            device=predictor.device,
+            device=device,
             counts=dict(counts),
-            seconds=stages | {"total": round((ended - self.started).total_seconds(), 3)},
+            seconds=stages | {"total": round(lasted, 3)},
             started=self.started.replace(microsecond=0),
             ended=ended.replace(microsecond=0),
             exit_code=exit_code,

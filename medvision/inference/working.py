@@ -29,6 +29,8 @@ from medvision.volumes import Scan
 
 logger = logging.getLogger(__name__)
 
+_TORCH_HAS_NO_MEMORY = "can't allocate memory"  # a RuntimeError like any other
+
 State = Literal["processed", "reused", "rejected", "failed"]
 
 
@@ -153,7 +155,7 @@ def finished(case: Case, job: Job) -> Outcome | None:
 def failure(error: Exception) -> Outcome:
     """The outcome of a case that gives no report: what only the pixels show is a rejection and no failure."""
     words = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or _TORCH_HAS_NO_MEMORY in words:
         words = f"there is not enough memory for it ({words})"
     problems = error.problems if isinstance(error, SeriesError) else ()
     if isinstance(error, RejectedSeriesError):
@@ -234,4 +236,4 @@ def _finish(ready: _Ready, name: str, predictor: Detector, job: Job) -> Outcome:
     image = ready.fingerprint.files[0] if ready.fingerprint.files else None
     report, stages = process_case(ready.scan, job.out / name, predictor, job.settings, image, ready.earlier)
     job.results.publish(name)
-    return Outcome("processed", stages=stages, device=predictor.device, report=report)
+    return Outcome("processed", stages=stages, device=report.lineage.device, report=report)

@@ -127,6 +127,11 @@ class _MlflowRun:
         self._outbox = Outbox(client, run_id, uri)
         self._last_step: dict[str, int] = {}
         self._figures: dict[str, float] = {}
+        self._clock_s = time.time() - time.monotonic()
+
+    def _now_ms(self) -> int:
+        """By the clock as it was when the run began: who sets it meanwhile makes no curve go back in time."""
+        return int((self._clock_s + time.monotonic()) * 1000)
 
     @property
     def run_id(self) -> str | None:
@@ -135,7 +140,7 @@ class _MlflowRun:
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
+        now = self._now_ms()
         if step is None:
             self._figures.update(metrics)
         else:
@@ -195,7 +200,7 @@ class _MlflowRun:
                 self._run_id,
             )
         try:
-            self._client.set_terminated(self._run_id, status)
+            self._client.set_terminated(self._run_id, status, self._now_ms())
         except failures() as error:
             logger.warning(
                 "tracking at %s: run %s could not be ended as %s: %s",
@@ -217,7 +222,7 @@ class _MlflowRun:
         parent = self._client.get_run(self._run_id).info
         tags = {"mlflow.parentRunId": self._run_id, "mlflow.user": getpass.getuser()}
         child = self._client.create_run(parent.experiment_id, run_name=name, tags=tags).info.run_id
-        now = int(time.time() * 1000)
+        now = self._now_ms()
         self._client.log_batch(child, metrics=[Metric(key, float(v), now, 0) for key, v in metrics.items()])
         self._client.set_terminated(child)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import time
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from medvision.dicom.index import cached_index
 from medvision.dicom.store import ingest
 from medvision.errors import ModelError, NothingToDoError, OutputError, UsageError
 from medvision.exclusive import alone_in
-from medvision.inference import cohort, working
+from medvision.inference import cohort, run_record, working
 from medvision.inference.cohort import COUNTED, infer
 from medvision.inference.predictor import Predictor
 from medvision.log_context import current_log_fields, log_fields
@@ -106,6 +108,23 @@ def test_run_record(finished):
     assert record["counts"]["processed"] == len(SERIES)
     assert record["started"] <= record["ended"]
     assert {"lungs", "proposals", "second_look", "total"} <= record["seconds"].keys()
+
+
+def test_a_clock_that_is_put_back_makes_no_time_negative(scans, model, tmp_path, monkeypatch):
+    class Backwards(datetime):
+        hours = 0
+
+        @classmethod
+        def now(cls, tz=None):
+            cls.hours += 1
+            return datetime.now(tz) - timedelta(hours=cls.hours)
+
+    monkeypatch.setattr(run_record, "datetime", Backwards)
+    monkeypatch.setattr(time, "time", lambda: Backwards.now().timestamp())
+    infer([scans / SERIES[0]], tmp_path, model=model, threshold=1.0, formats=["json"])
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["started"] <= record["ended"]
+    assert min(record["seconds"].values()) >= 0
 
 
 def test_predictions_go_below_the_operating_point(scans, model, tmp_path):

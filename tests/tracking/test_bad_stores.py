@@ -7,7 +7,10 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +93,76 @@ def test_a_lock_in_the_middle_is_waited_for(
     assert client.get_run(run.run_id).info.status == "FINISHED"
     assert "training goes on and the records wait" in caplog.text
     assert "database is locked" in caplog.text
+
+
+HOLD = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def holder(settings: TrackingConfig) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Starts another program, which locks the database until it gets a line."""
+    path, held = settings.uri.removeprefix("sqlite:///").partition("?")[0], []
+
+    def hold() -> subprocess.Popen[str]:
+        line = [sys.executable, "-c", HOLD, path]
+        held.append(subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        assert held[-1].stdout.readline() == "held\n"
+        return held[-1]
+
+    yield hold
+    for process in held:
+        if process.poll() is None:
+            process.communicate("\n")
+
+
+def test_a_lock_of_another_program_for_a_while(
+    settings: TrackingConfig, holder: Callable[[], subprocess.Popen[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "medvision"), start_run(settings, name="x", params={}) as run:
+        other = holder()
+        run.log_metrics({"loss": 1.0}, step=1)
+        other.communicate("\n")
+        run.log_metrics({"loss": 0.5}, step=2)
+    client = MlflowClient(settings.uri, settings.uri)
+    assert [point.value for point in client.get_metric_history(run.run_id, "loss")] == [1.0, 0.5]
+    assert client.get_run(run.run_id).info.status == "FINISHED"
+    assert "training goes on and the records wait" in caplog.text
+    assert "answers again; all that waited is recorded" in caplog.text
+
+
+def test_a_lock_of_another_program_for_ever(
+    settings: TrackingConfig,
+    holder: Callable[[], subprocess.Popen[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The block comes to its end, and what is not recorded is said."""
+    monkeypatch.setattr(runs, "PATIENCE_S", 0.02)
+    with start_run(settings, name="x", params={}) as run:
+        holder()
+        run.log_metrics({"loss": 1.0}, step=1)
+    assert f"records of run {run.run_id} are lost; the model directory is complete" in caplog.text
+    assert f"run {run.run_id} could not be ended as FINISHED" in caplog.text
+
+
+def test_a_clock_that_is_put_back_ends_no_run_before_it_began(
+    settings: TrackingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with start_run(settings, name="x", params={}) as run:
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() - 3600)
+        for step in range(3):
+            run.log_metrics({"loss": 1.0}, step=step)
+    client = MlflowClient(settings.uri, settings.uri)
+    info = client.get_run(run.run_id).info
+    times = [point.timestamp for point in client.get_metric_history(run.run_id, "loss")]
+    assert [info.start_time, *times, info.end_time] == sorted([info.start_time, *times, info.end_time])
 
 
 @pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EROFS])

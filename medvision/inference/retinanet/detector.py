@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import highdicom as hd
@@ -14,6 +15,7 @@ from torch import Tensor
 from medvision.config.retinanet import BoxConfig
 from medvision.findings import Candidate, Point
 from medvision.geometry import Affine, spacing_mm, voxel_to_lps
+from medvision.inference.efforts import Effort, on_both, within_memory
 from medvision.inference.lung_check import nothing_to_see
 from medvision.inference.lung_places import near_lungs
 from medvision.inference.predictor import Detection, choose_device
@@ -47,26 +49,31 @@ class RetinaNetPredictor:
     def __init__(self, model: Path, device: str = "auto") -> None:
         self.device = choose_device(device)
         network, self.card = load_retinanet(model)
-        self.engine = engine(network, self.card.boxes, self.device)
+        self._engines = {
+            where: engine(one, self.card.boxes, where) for where, one in on_both(network, self.device).items()
+        }
 
     def predict(self, scan: Scan) -> Detection:
         """Find candidates in one scan; only where its lungs are."""
+        return within_memory(partial(self._predict, scan), self.device, scan.name)
+
+    def _predict(self, scan: Scan, effort: Effort) -> Detection:
         clock = StageClock()
         with clock.stage("lungs"):
             oriented = to_ras(scan.volume)
             lungs = find_lungs(oriented)
         if lungs.absent:
-            return Detection((), lungs, nothing_to_see(lungs), clock.seconds)
+            return Detection((), lungs, nothing_to_see(lungs), clock.seconds, effort.device)
         with clock.stage("resampling"):
             grid = ras_grid(oriented, self.card.grid.spacing_mm)
             where = torch.from_numpy(near_lungs(lungs, grid.affine, tuple(grid.hu.shape)))
             image = window(grid.hu, self.card.grid.window_hu)
         with clock.stage("proposals"):
-            maps = self.engine.maps(image, where)
+            maps = self._engines[effort.device].with_windows(effort.shrink).maps(image, where)
             shape = image.shape[0], image.shape[1], image.shape[2]
             boxes = select(maps, shape, self.card.network, self.card.boxes)
         found = recalibrated(candidates(boxes, where, grid.affine), self.card)
-        return Detection(found, lungs, heat_map(maps, grid), clock.seconds)
+        return Detection(found, lungs, heat_map(maps, grid), clock.seconds, effort.device)
 
     def explain(self, scan: Scan, centers_lps_mm: Sequence[Point]) -> list[Explanation]:  # noqa: ARG002
         """Nothing: there is no second look to ask."""

@@ -55,6 +55,14 @@ class Engine:
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
 
+    def with_windows(self, shrink: int) -> Engine:
+        """The same with windows whose sides are divided by `shrink`, of whole places."""
+        if shrink == 1:
+            return self
+        steps = self.network.config.size_divisible
+        x, y, z = (max(s, n // shrink // s * s) for n, s in zip(self.limits.window_vox, steps, strict=True))
+        return replace(self, limits=self.limits.model_copy(update={"window_vox": (x, y, z)}))
+
     def maps(self, image: Tensor, where: Tensor | None = None) -> Maps:
         """The heads' maps of a volume.
 

@@ -16,6 +16,7 @@ from medvision.inference.cohort import infer
 from medvision.inference.detectors import open_detector
 from medvision.inference.lung_places import near_lungs
 from medvision.inference.retinanet.detector import RetinaNetPredictor, candidates
+from medvision.inference.retinanet.maps import Engine
 from medvision.models.directory import save_model
 from medvision.models.retinanet.boxes import select
 from medvision.models.retinanet.bundle_writing import write_bundle
@@ -85,21 +86,42 @@ def theirs(monkeypatch: pytest.MonkeyPatch, volume: hd.Volume) -> tuple[np.ndarr
 
 
 @pytest.mark.parametrize("orientation", ["HPL", "FAR", "PHR"])
-def test_centres_are_monais_in_lps_mm(monkeypatch, bundle, orientation):
+def test_centres_are_monais_in_lps_mm(monkeypatch, orientation):
     volume = body(nodules=[((-70.0, 10.0, 5.0), 12.0)], spacing_mm=3.0).to_patient_orientation(orientation)
     centers, scores = theirs(monkeypatch, volume)
-    predictor = RetinaNetPredictor(bundle, "cpu")
     network = awake(TINY)
     grid = ras_grid(to_ras(volume), GRID.spacing_mm)
     image = window(grid.hu, GRID.window_hu)
     shape = tuple(image.shape)
-    exact = type(predictor.engine)(network, LIMITS)
+    exact = Engine(network, LIMITS)
     found = candidates(
         select(exact.maps(image), shape, TINY, LIMITS), torch.ones(shape, dtype=torch.bool), grid.affine
     )
     assert len(found) == len(centers) > 0
     np.testing.assert_allclose([c.center_lps_mm for c in found], centers, atol=1e-3)
     np.testing.assert_allclose([c.probability for c in found], scores, atol=1e-4)
+
+
+def test_a_gpu_with_too_little_memory_gets_smaller_windows_then_the_cpu(bundle):
+    """The second name of the CPU stands for a GPU."""
+    scan = scan_of(body(spacing_mm=3.0))
+    fits = 10_000
+    sizes: list[int] = []
+
+    def refuse(_, arguments):
+        sizes.append(arguments[0].numel())
+        if sizes[-1] > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    predictor = RetinaNetPredictor(bundle, "cpu:0")
+    predictor._engines["cpu:0"].network.feature_extractor.body.register_forward_pre_hook(refuse)
+    assert predictor.predict(scan).device == "cpu:0"
+    assert sizes[0] > fits
+    assert max(sizes[1:]) == 64 * 64 * 32 // 4**3
+    fits = 0
+    on_cpu = predictor.predict(scan)
+    assert on_cpu.device == "cpu"
+    assert on_cpu.candidates == RetinaNetPredictor(bundle, "cpu").predict(scan).candidates
 
 
 def test_candidates_lie_by_the_lungs(bundle):
