@@ -25,7 +25,7 @@ from medvision.measurement.nodule import measure
 from medvision.volumes import Scan
 
 DEMO = Path(__file__).resolve().parent.parent / "demo"
-N_SCANS = 6
+N_SCANS = 8
 LOWEST, MEASURED, REACH_MM = 0.2, 0.5, 5.0
 RADIUS_MM, NODULE_HU = 6.0, 30.0
 
