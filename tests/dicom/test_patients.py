@@ -66,3 +66,12 @@ def test_a_damaged_table_is_one_clear_line(store):
     (store / "volumes" / PATIENTS_CSV).write_text("a,b\n1,2\n")
     with pytest.raises(DicomError, match=r"patients\.csv cannot be read: 'name'; ingest again"):
         open_store(store)
+
+
+def test_a_patient_id_that_a_spreadsheet_would_run_is_written_safely_and_read_as_it_is(tmp_path, monkeypatch):
+    hostile = "=cmd|'/c calc'!A1"
+    monkeypatch.setattr("medvision.dicom.patients.read_patient_id", lambda *_: hostile)
+    (tmp_path / "volumes").mkdir()
+    write_patients(tmp_path, ["1.2"])
+    assert (tmp_path / "volumes" / PATIENTS_CSV).read_text().splitlines()[1] == f"1.2,'{hostile}"
+    assert read_patients(tmp_path) == {"1.2": hostile}

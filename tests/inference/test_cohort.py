@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import shutil
 import time
 from datetime import datetime, timedelta
@@ -15,6 +17,7 @@ from pydicom.uid import JPEGLSLossless
 
 from medvision.contracts import check_document, check_table
 from medvision.dicom.index import cached_index
+from medvision.dicom.sources import SourceFile
 from medvision.dicom.store import ingest
 from medvision.errors import ModelError, NothingToDoError, OutputError, UsageError
 from medvision.exclusive import alone_in
@@ -108,6 +111,26 @@ def test_run_record(finished):
     assert record["counts"]["processed"] == len(SERIES)
     assert record["started"] <= record["ended"]
     assert {"lungs", "proposals", "second_look", "total"} <= record["seconds"].keys()
+
+
+@pytest.mark.parametrize("reason", [errno.ESTALE, errno.EIO])
+def test_a_share_that_goes_away_fails_its_series_only(scans, model, tmp_path, monkeypatch, reason):
+    read = SourceFile.read_bytes
+
+    def gone(file):
+        if SERIES[1] in file.path.parts:
+            raise OSError(reason, os.strerror(reason))
+        return read(file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SourceFile, "read_bytes", gone)
+        result = infer([scans], tmp_path, model=model, threshold=1.0, formats=["json"])
+    assert (result.exit_code, result.counts["processed"], result.counts["failed"]) == (3, 2, 1)
+    problems = (tmp_path / "problems.csv").read_text()
+    assert f"unreadable,{os.strerror(reason)}" in problems
+    assert f"series {SERIES[1]},series_failed" in problems
+    again = infer([scans], tmp_path, model=model, threshold=1.0, formats=["json"])
+    assert (again.exit_code, again.counts["processed"], again.counts["reused"]) == (0, 1, 2)
 
 
 def test_a_clock_that_is_put_back_makes_no_time_negative(scans, model, tmp_path, monkeypatch):
