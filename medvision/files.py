@@ -122,6 +122,7 @@ def plain_cell(text: str) -> str:
 
 
 ADVICE = {
+    None: "look whether there is room",  # NumPy's short writes have no number
     errno.ENOSPC: "make room there",
     errno.EDQUOT: "make room there, or ask for a larger quota",
     errno.EROFS: "mount it to be written",
@@ -135,8 +136,8 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
     """One line for a write that failed; an error that says so already stays as it is."""
     if isinstance(error, OutputError):
         return error
-    advice = ADVICE.get(error.errno or 0, "look at the disk or the share")
-    reason = error.strerror or str(error)  # NumPy's and SciPy's short writes have no number
+    advice = ADVICE.get(error.errno, "look at the disk or the share")
+    reason = error.strerror or str(error)
     told = OutputError(f"cannot write {path}: {reason}; {advice}, then give the command again")
     told.strerror = reason
     return told
