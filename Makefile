@@ -39,9 +39,10 @@ lint: $(DEVELOPING) ## ruff, mypy strict, import layers
 bench: $(DEVELOPING) ## speed and accuracy beside peers, as tables
 	$(BIN)/python -m benchmarks
 
-soak: $(DEVELOPING) ## what takes too long for every change: 20,000 damaged files, 50 kills a command
+soak: $(DEVELOPING) ## what takes too long for every change: 20,000 damaged files, 50 kills a command, 2,000 associations, 24 nights
 	MEDVISION_FUZZ=$${MEDVISION_FUZZ:-20000} $(BIN)/python -m benchmarks.mutations
-	MEDVISION_SOAK_KILLS=$${MEDVISION_SOAK_KILLS:-50} $(BIN)/python -m pytest tests/soak
+	MEDVISION_SOAK_KILLS=$${MEDVISION_SOAK_KILLS:-50} MEDVISION_SOAK_ASSOCIATIONS=$${MEDVISION_SOAK_ASSOCIATIONS:-500} \
+	MEDVISION_SOAK_NIGHTS=$${MEDVISION_SOAK_NIGHTS:-24} $(BIN)/python -m pytest -s tests/soak
 
 wheel: $(INSTALLED) ## build the wheel twice, and compare the bytes
 	@rm -rf build/wheel
