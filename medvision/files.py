@@ -236,6 +236,6 @@ def write_text(path: Path, text: str, *, private: bool = False) -> None:
     """
     with write_whole(path) as aside:
         if private:
-            aside.touch()
+            aside.touch(mode=0o600)
             aside.chmod(0o600)
         aside.write_text(text, encoding="utf-8")

@@ -107,7 +107,7 @@ def read_split(path: Path) -> SplitRecord:
     """Read what `write_split` wrote.
 
     Raises:
-        DataError: there is no such file, or it is no JSON.
+        DataError: there is no such file, it is no JSON, or of a later version.
         ContractError: it is no split.
     """
     try:

@@ -165,6 +165,7 @@ def test_infer_hands_on_options_and_exit_code(
     more = ["--series", "1.2", "--series", "1.3", "--index", str(tmp_path / "i.sqlite"), "--language", "de"]
     assert run([*arguments, *more, "--threshold", "0.25", "--no-resume", "--device", "cuda:1"]) == exit_code
     assert given == {
+        "uncertainty": False,
         "sources": (tmp_path,),
         "out": out,
         "model": model,

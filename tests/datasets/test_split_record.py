@@ -87,7 +87,6 @@ def test_a_patient_in_two_parts_is_refused():
             {"parts": {"training": {"patients": ["Jane"], "series": []}}},
             r"parts\.training\.patients\[0\]: 'Jane'",
         ),
-        ({"schema_version": "2.0"}, "schema_version"),
     ],
 )
 def test_any_other_document_is_no_split(tmp_path, change, message):
@@ -95,6 +94,14 @@ def test_any_other_document_is_no_split(tmp_path, change, message):
     write_split(path, record_split({"training": TRAINING}))
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(ContractError, match=message):
+        read_split(path)
+
+
+def test_one_of_a_later_version_is_refused(tmp_path):
+    path = tmp_path / "split.json"
+    write_split(path, record_split({"training": TRAINING}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": "2.0"}))
+    with pytest.raises(DataError, match=r"split\.json is of version 2\.0, but this medvision reads up to 1"):
         read_split(path)
 
 

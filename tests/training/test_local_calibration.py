@@ -14,12 +14,13 @@ from medvision.cli.main import run
 from medvision.contracts import check_document
 from medvision.errors import DataError, UsageError
 from medvision.findings import Candidate
-from medvision.inference.detectors import open_detector
 from medvision.inference.operating_point import choose_operating_point
 from medvision.inference.recalibrated import recalibrated
+from medvision.inference.retinanet.detector import engine
 from medvision.models.card import ModelCard, load_card
 from medvision.models.leakage import LeakageGuard, hash_all
 from medvision.models.retinanet.bundle_writing import write_bundle
+from medvision.models.retinanet.loading import load_retinanet
 from medvision.reporting.words import ENGLISH
 from medvision.training.local_calibration import LocalScans, calibrate
 from tests.inference.retinanet.test_detector import CARD as BUNDLE_CARD
@@ -190,9 +191,10 @@ def test_a_bundle_becomes_a_model_directory_with_operating_points(scans, tmp_pat
     captured = capsys.readouterr()
     assert json.loads(captured.out.splitlines()[-1])["chosen"]["fp_per_scan"] == 1
     assert "a bundle does not say whom it has learnt from" in captured.err
-    before, after = open_detector(bundle), open_detector(tmp_path / "new")
-    assert after.card.calibrations
-    assert choose_operating_point(after.card).fp_per_scan == 1
+    (before, _), (after, card) = load_retinanet(bundle), load_retinanet(tmp_path / "new")
+    assert card.calibrations
+    assert choose_operating_point(card).fp_per_scan == 1
     image = torch.rand(32, 32, 16)
-    for one, other in zip(before.engine.maps(image).logits, after.engine.maps(image).logits, strict=True):
+    maps = [engine(network, card.boxes, "cpu").maps(image) for network in (before, after)]
+    for one, other in zip(maps[0].logits, maps[1].logits, strict=True):
         assert torch.equal(one, other)
