@@ -139,6 +139,22 @@ class MiningConfig(Settings):
     per_scan: int = Field(default=10, ge=1)
     """At most so many false marks of a patient, the most probable ones."""
 
+    def check_shares(self, section: str, near: float) -> None:
+        """Refuse more patches around nodules and false marks than there are patches.
+
+        Args:
+            section: of the recipe that has the `nodule_fraction`.
+            near: that fraction.
+
+        Raises:
+            ValueError: they are more than 1 together.
+        """
+        if near + self.fraction > 1:
+            raise ValueError(
+                f"has {section}.nodule_fraction {near:g} and hard_negatives.fraction {self.fraction:g}; "
+                "together they are at most 1"
+            )
+
 
 class HardNegativeConfig(MiningConfig):
     """Both stages learn from stage one's false marks."""
@@ -189,10 +205,5 @@ class DetectionConfig(Settings):
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:
-        near, hard = self.proposals.nodule_fraction, self.hard_negatives.fraction
-        if near + hard > 1:
-            raise ValueError(
-                f"has proposals.nodule_fraction {near:g} and hard_negatives.fraction {hard:g}; "
-                "together they are at most 1"
-            )
+        self.hard_negatives.check_shares("proposals", self.proposals.nodule_fraction)
         return self

@@ -109,12 +109,7 @@ class RetinaNetJob(Settings):
 
     @model_validator(mode="after")
     def _patches_fit(self) -> RetinaNetJob:
-        near, hard = self.fit.nodule_fraction, self.hard_negatives.fraction
-        if near + hard > 1:
-            raise ValueError(
-                f"has fit.nodule_fraction {near:g} and hard_negatives.fraction {hard:g}; "
-                "together they are at most 1"
-            )
+        self.hard_negatives.check_shares("fit", self.fit.nodule_fraction)
         x, y, _ = self.fit.patch_vox
         if x != y and self.augmentation.kernel_gain > 1:
             raise ValueError(

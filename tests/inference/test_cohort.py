@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -51,12 +52,16 @@ def write_body(folder: Path, uid: str, study_uid: str = "", spacing_mm: float = 
     )
 
 
-@pytest.fixture(scope="module")
-def scans(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("scans")
-    for uid in SERIES:
+def write_bodies(folder: Path, uids: Sequence[str]) -> Path:
+    """A body for each series, in a folder of its own."""
+    for uid in uids:
         write_body(folder / uid, uid)
     return folder
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory) -> Path:
+    return write_bodies(tmp_path_factory.mktemp("scans"), SERIES)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from medvision.inference.cohort import infer
 from medvision.inference.efforts import Effort, within_memory
 from medvision.inference.predictor import Predictor
 from medvision.models.directory import save_model
-from tests.inference.test_cohort import SERIES, write_body
+from tests.inference.test_cohort import SERIES, write_bodies
 from tests.models.cards import tiny_card, tiny_detector
 
 GPU = "cpu:0"
@@ -25,10 +25,7 @@ GPU = "cpu:0"
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("scans")
-    for uid in SERIES[:2]:
-        write_body(folder / uid, uid)
-    return folder
+    return write_bodies(tmp_path_factory.mktemp("scans"), SERIES[:2])
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from medvision.cli.main import run
 from medvision.inference import case
 from medvision.inference.predictor import Predictor
 from medvision.models.directory import save_model
-from tests.inference.test_cohort import SERIES, write_body
+from tests.inference.test_cohort import SERIES, write_bodies
 from tests.models.cards import tiny_card, tiny_detector
 from tests.soak.disk import CHANGES, FULL, NEEDS_ROOM, READ_ONLY, Disk, watched
 from tests.soak.test_kills import contents
@@ -50,10 +50,7 @@ class Command:
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("scans")
-    for uid in SERIES[:2]:
-        write_body(folder / uid, uid)
-    return folder
+    return write_bodies(tmp_path_factory.mktemp("scans"), SERIES[:2])
 
 
 @pytest.fixture(scope="module")

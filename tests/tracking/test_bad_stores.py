@@ -77,6 +77,13 @@ def test_a_locked_database_is_one_line(settings: TrackingConfig, database: sqlit
     assert "\n" not in str(caught.value)
 
 
+def _assert_all_is_recorded(settings: TrackingConfig, run_id: str, caplog: pytest.LogCaptureFixture) -> None:
+    client = MlflowClient(settings.uri, settings.uri)
+    assert [point.value for point in client.get_metric_history(run_id, "loss")] == [1.0, 0.5]
+    assert client.get_run(run_id).info.status == "FINISHED"
+    assert "training goes on and the records wait" in caplog.text
+
+
 def test_a_lock_in_the_middle_is_waited_for(
     settings: TrackingConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -88,10 +95,7 @@ def test_a_lock_in_the_middle_is_waited_for(
         with monkeypatch.context() as patched:  # as after the 20 seconds that MLflow waits for a lock
             patched.setattr(MlflowClient, "log_batch", locked)
             run.log_metrics({"loss": 0.5}, step=2)
-    client = MlflowClient(settings.uri, settings.uri)
-    assert [point.value for point in client.get_metric_history(run.run_id, "loss")] == [1.0, 0.5]
-    assert client.get_run(run.run_id).info.status == "FINISHED"
-    assert "training goes on and the records wait" in caplog.text
+    _assert_all_is_recorded(settings, run.run_id, caplog)
     assert "database is locked" in caplog.text
 
 
@@ -129,10 +133,7 @@ def test_a_lock_of_another_program_for_a_while(
         run.log_metrics({"loss": 1.0}, step=1)
         other.communicate("\n")
         run.log_metrics({"loss": 0.5}, step=2)
-    client = MlflowClient(settings.uri, settings.uri)
-    assert [point.value for point in client.get_metric_history(run.run_id, "loss")] == [1.0, 0.5]
-    assert client.get_run(run.run_id).info.status == "FINISHED"
-    assert "training goes on and the records wait" in caplog.text
+    _assert_all_is_recorded(settings, run.run_id, caplog)
     assert "answers again; all that waited is recorded" in caplog.text
 
 

@@ -11,17 +11,28 @@ from medvision.findings import Candidate
 from medvision.inference.lung_places import near_lungs
 from medvision.inference.predictor import choose_device
 from medvision.inference.retinanet.detector import candidates, engine
+from medvision.inference.retinanet.maps import Engine
 from medvision.models.retinanet.boxes import select
 from medvision.models.retinanet.network import RetinaNet
 from medvision.preprocessing.ras import window
 from medvision.training.volumes import TrainingVolume
 
 
+def copied(network: RetinaNet, job: RetinaNetJob) -> Engine:
+    """The network as it is now; one under training goes on as if it was not asked."""
+    return engine(copy.deepcopy(network).eval(), job.boxes, choose_device("auto"))
+
+
 def look(network: RetinaNet, job: RetinaNetJob, volume: TrainingVolume) -> tuple[Candidate, ...]:
-    """Find candidates, the most probable first; a network under training goes on as if it was not asked.
+    """Find candidates in a patient with the network as it is now, the most probable first."""
+    return look_with(copied(network, job), job, volume)
+
+
+def look_with(runner: Engine, job: RetinaNetJob, volume: TrainingVolume) -> tuple[Candidate, ...]:
+    """Find candidates, the most probable first.
 
     Args:
-        network: is copied, as it is now.
+        runner: a network that was `copied`.
         job: grid and boxes.
         volume: a patient on that grid.
 
@@ -32,6 +43,5 @@ def look(network: RetinaNet, job: RetinaNetJob, volume: TrainingVolume) -> tuple
     image = window(grid.hu, job.grid.window_hu)
     shape = image.shape[0], image.shape[1], image.shape[2]
     where = torch.from_numpy(near_lungs(volume.box.lungs, grid.affine, shape))
-    runner = engine(copy.deepcopy(network).eval(), job.boxes, choose_device("auto"))
     boxes = select(runner.maps(image, where), shape, job.network, job.boxes)
     return candidates(boxes, where, grid.affine)
