@@ -25,6 +25,8 @@ _HABITS = {
 """MLflow would ask a server that is away for minutes, and draw bars in logs; what the user has set stays."""
 _CAUSE = re.compile(r"""\(Caused by \w+\(["']?(.+?)["']?\)\)$""")
 """The end of what urllib3 says of a server that does not answer, after its address in three ways."""
+_SYSTEM_ERROR = re.compile(r"""\w+Error\(\d+, ["'](.+?)["']\)""")
+"""The repr of an error of the system within it: of a connection that was cut in the middle."""
 _CHATTY = ("alembic", "mlflow.models", "mlflow.pyfunc", "mlflow.store.db.utils")
 """Their loggers tell every step of what they do."""
 
@@ -113,7 +115,9 @@ def first_line(error: Exception) -> str:
     """What an error says, in one line."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     cause = _CAUSE.search(lines[0])
-    return cause[1] if cause else lines[0]
+    said = cause[1] if cause else lines[0]
+    system = _SYSTEM_ERROR.search(said)
+    return system[1] if system else said
 
 
 @contextmanager

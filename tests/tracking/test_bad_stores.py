@@ -24,6 +24,7 @@ from sqlalchemy.exc import OperationalError
 from medvision.config.tracking import TrackingConfig
 from medvision.errors import OutputError
 from medvision.tracking import outbox, runs, start_run
+from medvision.tracking.store import first_line
 
 
 @pytest.fixture(scope="module")
@@ -195,3 +196,27 @@ def test_files_that_find_no_room_do_not_stop_a_training(
 
 def _impatient(flush: Any) -> Any:
     return lambda box, patience_s=0.02: flush(box, min(patience_s, 0.02))
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (
+            "('Connection aborted.', ConnectionResetError(104, 'Connection reset by peer'))",
+            "Connection reset by peer",
+        ),
+        (
+            "Max retries exceeded (Caused by ProtocolError('Connection aborted.', "
+            "ConnectionResetError(104, 'Connection reset by peer')))",
+            "Connection reset by peer",
+        ),
+        (
+            'Max retries exceeded with url: /api (Caused by NewConnectionError("Failed to establish a new connection: '
+            '[Errno 111] Connection refused"))',
+            "Failed to establish a new connection: [Errno 111] Connection refused",
+        ),
+        ("RESOURCE_DOES_NOT_EXIST: no such run\nat line 3", "RESOURCE_DOES_NOT_EXIST: no such run"),
+    ],
+)
+def test_of_nested_errors_the_innermost_is_told(said: str, line: str) -> None:
+    assert first_line(OSError(said)) == line
