@@ -211,9 +211,9 @@ def _impatient(flush: Any) -> Any:
             "Connection reset by peer",
         ),
         (
-            "Max retries exceeded with url: /api "
-            '(Caused by NewConnectionError("Failed to establish a new connection: [Errno 111] Connection refused"))',
-            "Failed to establish a new connection: [Errno 111] Connection refused",
+            "Max retries exceeded "
+            '(Caused by NewConnectionError("Failed to establish a connection: [Errno 111] Connection refused"))',
+            "Failed to establish a connection: [Errno 111] Connection refused",
         ),
         ("RESOURCE_DOES_NOT_EXIST: no such run\nat line 3", "RESOURCE_DOES_NOT_EXIST: no such run"),
     ],
