@@ -26,12 +26,15 @@ logger = logging.getLogger(__name__)
 Find = Callable[[TrainingVolume], Sequence[Candidate]]
 """What a network finds in a patient, the most probable first."""
 
+TakeNetwork = Callable[[], Find]
+"""Takes a network under training as it is now, for a look at several patients."""
+
 
 class HardNegativeMiner:
     """Looks for a network's false marks in rounds of steps, and gives them to where patches are drawn.
 
     Args:
-        find: asks the network as it is now.
+        take: the network as it is now.
         places: draws patches.
         config: how often, in how many patients, how many marks.
         folder: remembers the marks of each round, for a training that goes on in the middle of one.
@@ -39,9 +42,9 @@ class HardNegativeMiner:
     """
 
     def __init__(
-        self, find: Find, places: PatchPlaces, config: MiningConfig, folder: Path, *, reuse: bool
+        self, take: TakeNetwork, places: PatchPlaces, config: MiningConfig, folder: Path, *, reuse: bool
     ) -> None:
-        self.find, self.places, self.config = find, places, config
+        self.take, self.places, self.config = take, places, config
         self.folder, self.reuse = folder, reuse
         self.every = config.every
 
@@ -71,11 +74,11 @@ class HardNegativeMiner:
 
     def _look(self, round_number: int) -> list[FalseMark]:
         """(patient, centre in its voxels) of each false mark."""
-        patients = self._patients(round_number)
+        patients, find = self._patients(round_number), self.take()
         marks = [
             (number, center)
             for number in track(patients, "hard negatives", len(patients))
-            for center in false_marks(self.find, self.places.volumes[number], self.config.per_scan)
+            for center in false_marks(find, self.places.volumes[number], self.config.per_scan)
         ]
         logger.info("hard negatives: %d in %d patients", len(marks), len(patients))
         return marks

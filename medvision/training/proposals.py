@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from medvision.config.detection import DetectionConfig, ProposalConfig
 from medvision.models.heatmap import HeatMapNet
 from medvision.training import ranks
 from medvision.training.fitting import StepPlan, fit_steps, load_finished, save_finished
-from medvision.training.froc_check import FrocCheck
-from medvision.training.hard_negatives import HardNegativeMiner, ask
+from medvision.training.hard_negatives import ask
+from medvision.training.on_the_way import with_looks
 from medvision.training.proposal_patches import PatchDataset
 from medvision.training.proposal_targets import HEAT, IGNORED, LOG_RADIUS
 from medvision.training.schedule import one_cycle
@@ -115,12 +114,7 @@ def train_proposals(
         module.network.load_state_dict(start.state_dict())
     if resume and load_finished(module.network, folder):
         return module.network.eval()
-    plan, hard, find = (
-        _plan(config, what),
-        config.hard_negatives,
-        partial(ask, module.network, config.candidates),
-    )
-    by_froc = plan.monitor == CPM
+    plan, hard = _plan(config, what), config.hard_negatives
     patches = PatchDataset(
         training,
         config.proposals,
@@ -132,11 +126,8 @@ def train_proposals(
     held_out = PatchDataset(
         validation, config.proposals, length=VALIDATION_PATCHES, seed=config.seed, augmentation=None
     )
-    plan = replace(
-        plan,
-        rounds=HardNegativeMiner(find, patches.places, hard, folder, reuse=resume) if hard.fraction else None,
-        checks=(FrocCheck(find, validation, CPM),) if by_froc else (),
-    )
+    find = partial(ask, module.network, config.candidates)
+    plan = with_looks(plan, lambda: find, patches.places, validation, hard, folder, resume=resume)
     fit_steps(module, patches, held_out, plan, folder, logger=logger, resume=resume)
     save_finished(module.network, folder)
     return module.network.eval()

@@ -212,8 +212,8 @@ def _impatient(flush: Any) -> Any:
         ),
         (
             "Max retries exceeded "
-            '(Caused by NewConnectionError("Failed to establish a connection: [Errno 111] Connection refused"))',
-            "Failed to establish a connection: [Errno 111] Connection refused",
+            '(Caused by NewConnectionError("Failed to connect: [Errno 111] Connection refused"))',
+            "Failed to connect: [Errno 111] Connection refused",
         ),
         ("RESOURCE_DOES_NOT_EXIST: no such run\nat line 3", "RESOURCE_DOES_NOT_EXIST: no such run"),
     ],

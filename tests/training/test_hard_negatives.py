@@ -83,9 +83,12 @@ def test_patients_are_looked_at_in_turn(volume, tmp_path):
     asked = []
     places = PatchPlaces([replace(volume, weight=n + 1.0) for n in range(5)], (64,) * 3, 0.5, 0.3)
     config = HardNegativeConfig(fraction=0.3, every=10, scans=2)
-    miner = HardNegativeMiner(
-        lambda one: asked.append(one.weight) or [], places, config, tmp_path, reuse=False
-    )
+
+    def look(one):
+        asked.append(one.weight)
+        return []
+
+    miner = HardNegativeMiner(lambda: look, places, config, tmp_path, reuse=False)
     for step in (0, 10, 20, 30):
         miner.begin(step)
     assert asked == [3, 4, 5, 1, 2, 3]

@@ -24,7 +24,7 @@ from medvision.training.jobs import run_job
 from medvision.training.patch_loader import PatchLoader
 from medvision.training.patch_places import PatchPlaces
 from medvision.training.retinanet import module
-from medvision.training.retinanet.looking import look
+from medvision.training.retinanet.looking import taken
 from medvision.training.retinanet.loss import DetectionLoss
 from medvision.training.retinanet.module import train_network
 from medvision.training.retinanet.patches import BoxPatches, lung_box_ras
@@ -215,11 +215,12 @@ def test_the_checkpoint_of_the_best_froc_is_kept_and_patience_ends_the_training(
     center = volume.series.annotations[0].center_lps_mm
     looks: list[torch.Tensor] = []
 
-    def scripted(network, *_):
+    def scripted(network, _):
         looks.append(network.feature_extractor.body.conv1.weight.detach().clone())
-        return [Candidate(center if len(looks) == 2 else (0.0, 0.0, -500.0), 0.9, 0.9, 18.0)]
+        mark = Candidate(center if len(looks) == 2 else (0.0, 0.0, -500.0), 0.9, 0.9, 18.0)
+        return lambda _: [mark]
 
-    monkeypatch.setattr(module, "look", scripted)
+    monkeypatch.setattr(module, "taken", scripted)
     network = learn(volume, tmp_path, choose_by="froc")
     assert len(looks) == 4
     kept = network.feature_extractor.body.conv1.weight
@@ -231,13 +232,17 @@ def test_false_marks_are_looked_for_again_and_learnt_from(volume, tmp_path, monk
     """The network's real marks, of the moment: a network under training goes on as if it was not asked."""
     asked, places = [], []
 
-    def watching(network, job, one):
-        before = {key: value.clone() for key, value in network.state_dict().items()}
-        found = look(network, job, one)
-        assert network.training
-        assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
-        asked.append(found)
-        return found
+    def watching(network, job):
+        find = taken(network, job)
+
+        def watched(one):
+            before = {key: value.clone() for key, value in network.state_dict().items()}
+            asked.append(find(one))
+            assert network.training
+            assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+            return asked[-1]
+
+        return watched
 
     def drawing(self, random):
         if self.hard_fraction:
@@ -245,7 +250,7 @@ def test_false_marks_are_looked_for_again_and_learnt_from(volume, tmp_path, monk
         return draw(self, random)
 
     draw = PatchPlaces.draw
-    monkeypatch.setattr(module, "look", watching)
+    monkeypatch.setattr(module, "taken", watching)
     monkeypatch.setattr(PatchPlaces, "draw", drawing)
     mining = MiningConfig(fraction=0.4, every=2, per_scan=3)
     learn(volume, tmp_path, hard_negatives=mining, boxes=BoxConfig(score_threshold=0.0001))

@@ -18,7 +18,7 @@ from medvision.training.cohort_split import split_cohorts
 from medvision.training.model_card import describe_training
 from medvision.training.patients import read_patients
 from medvision.training.result import TrainResult
-from medvision.training.retinanet.looking import copied, look_with
+from medvision.training.retinanet.looking import taken
 from medvision.training.retinanet.module import train_network
 from medvision.training.run_words import log_cohorts
 from medvision.training.tracked_run import keep_model, remove_work, tracked, work_folder
@@ -70,9 +70,9 @@ def train(
         network = train_network(training, validation, job, work / FIT, logger=logger_of_run, resume=resume)
         ranks.part()
         card = _card(job, training, validation, run.run_id)
-        runner = copied(network, job)
+        find = taken(network, job)
         found = {
-            volume.series.series_instance_uid: look_with(runner, job, volume)
+            volume.series.series_instance_uid: find(volume)
             for volume in track(validation, "validate", len(validation))
         }
         measured = measure(found, [volume.series for volume in validation], job.seed)

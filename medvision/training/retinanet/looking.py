@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import torch
 
@@ -15,24 +16,20 @@ from medvision.inference.retinanet.maps import Engine
 from medvision.models.retinanet.boxes import select
 from medvision.models.retinanet.network import RetinaNet
 from medvision.preprocessing.ras import window
+from medvision.training.hard_negatives import Find
 from medvision.training.volumes import TrainingVolume
 
 
-def copied(network: RetinaNet, job: RetinaNetJob) -> Engine:
-    """The network as it is now; one under training goes on as if it was not asked."""
-    return engine(copy.deepcopy(network).eval(), job.boxes, choose_device("auto"))
+def taken(network: RetinaNet, job: RetinaNetJob) -> Find:
+    """What the network as it is now finds; one under training goes on as if it was not asked."""
+    return partial(_look, engine(copy.deepcopy(network).eval(), job.boxes, choose_device("auto")), job)
 
 
-def look(network: RetinaNet, job: RetinaNetJob, volume: TrainingVolume) -> tuple[Candidate, ...]:
-    """Find candidates in a patient with the network as it is now, the most probable first."""
-    return look_with(copied(network, job), job, volume)
-
-
-def look_with(runner: Engine, job: RetinaNetJob, volume: TrainingVolume) -> tuple[Candidate, ...]:
+def _look(runner: Engine, job: RetinaNetJob, volume: TrainingVolume) -> tuple[Candidate, ...]:
     """Find candidates, the most probable first.
 
     Args:
-        runner: a network that was `copied`.
+        runner: the network, ready to look.
         job: grid and boxes.
         volume: a patient on that grid.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +16,8 @@ from medvision.models.retinanet.initial import initialise
 from medvision.models.retinanet.network import RetinaNet
 from medvision.training import ranks
 from medvision.training.fitting import StepPlan, fit_steps, load_finished, save_finished
-from medvision.training.froc_check import FrocCheck
-from medvision.training.hard_negatives import HardNegativeMiner
-from medvision.training.retinanet.looking import look
+from medvision.training.on_the_way import with_looks
+from medvision.training.retinanet.looking import taken
 from medvision.training.retinanet.loss import DetectionLoss, Losses
 from medvision.training.retinanet.patches import BoxPatches
 from medvision.training.schedule import one_cycle
@@ -98,7 +96,7 @@ def train_network(
     if resume and load_finished(network, folder):
         return network.eval()
     initialise(network, job.fit.weights)
-    plan, hard, find = _plan(job), job.hard_negatives, partial(look, network, job)
+    plan, hard = _plan(job), job.hard_negatives
     patches = BoxPatches(
         training,
         job.fit,
@@ -111,11 +109,8 @@ def train_network(
     held_out = BoxPatches(
         validation, job.fit, job.grid, length=job.fit.validation_patches, seed=job.seed, augmentation=None
     )
-    plan = replace(
-        plan,
-        rounds=HardNegativeMiner(find, patches.places, hard, folder, reuse=resume) if hard.fraction else None,
-        checks=(FrocCheck(find, validation, CPM),) if plan.monitor == CPM else (),
-    )
+    take = partial(taken, network, job)
+    plan = with_looks(plan, take, patches.places, validation, hard, folder, resume=resume)
     fit_steps(RetinaNetModule(job, network), patches, held_out, plan, folder, logger=logger, resume=resume)
     save_finished(network, folder)
     return network.eval()
