@@ -141,7 +141,7 @@ def ingest(
         done = track(pool.map(work, usable, _died), "writing volumes", total=len(usable))
         for entry, outcome in zip(usable, done, strict=True):
             known.note_hashes(entry.files, outcome.file_sha256)
-            outcomes.append(outcome)
+            outcomes.append(replace(outcome, file_sha256={}))
             written()
         n_problems = _write_tables(store, found, outcomes, deidentify)
     return _count(store, outcomes, n_problems)

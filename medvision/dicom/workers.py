@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -45,10 +46,10 @@ class Workers:
             yield from map(work, items)
             return
         self._pool = self._pool or _pool(min(self._number, len(items)))
-        futures = [self._pool.submit(work, item) for item in items]
-        for item, future in zip(items, futures, strict=True):
+        futures = deque(self._pool.submit(work, item) for item in items)
+        for item in items:
             try:
-                result = future.result()
+                result = futures.popleft().result()  # who takes a result decides how long it is kept
             except BrokenProcessPool:
                 result = _once_more(work, item, died)
             yield result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import shutil
 
@@ -13,7 +14,7 @@ from pydicom.uid import JPEGLSLossless
 
 from medvision.dicom.catalogue import catalogue
 from medvision.dicom.index import INDEX
-from medvision.dicom.store import _died, _import_all, ingest
+from medvision.dicom.store import _died, _import_all, _Outcome, ingest
 from medvision.dicom.stored import is_store, open_store
 from medvision.dicom.workers import Workers
 from medvision.errors import DicomError, NothingToDoError, OutputError
@@ -234,3 +235,15 @@ def test_a_damaged_store_is_one_clear_line(dicom, tmp_path, damage):
 def test_no_store_is_nothing_to_do(tmp_path):
     with pytest.raises(NothingToDoError, match="is no store"):
         open_store(tmp_path)
+
+
+def test_hashes_of_files_are_let_go_once_they_are_noted(tmp_path):
+    for number in range(3):
+        write_series(tmp_path / "dicom" / str(number), Slices(series_uid=f"1.2.{number}"))
+    kept = []
+
+    def look():
+        kept.append(sum(isinstance(one, _Outcome) and bool(one.file_sha256) for one in gc.get_objects()))
+
+    ingest([tmp_path / "dicom"], tmp_path / "store", written=look)
+    assert kept == [1, 1, 1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 
 import pytest
 
@@ -13,6 +15,14 @@ def square(number: int) -> int:
     if number == 3:
         os._exit(9)
     return number * number
+
+
+class Result:
+    """Large, and known by its death."""
+
+
+def result(_: int) -> Result:
+    return Result()
 
 
 def no_result(number: int) -> int:
@@ -38,3 +48,12 @@ def test_results_come_in_order_and_a_death_is_its_own_items():
 def test_an_error_of_the_work_is_raised():
     with Workers(2) as workers, pytest.raises(TypeError):
         list(workers.map(square, ["1", "2"], no_result))
+
+
+def test_results_are_kept_by_who_takes_them_only():
+    with Workers(2) as workers:
+        results = workers.map(result, range(4), result)
+        first = weakref.ref(next(results))
+        next(results)
+        gc.collect()
+        assert first() is None
