@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from medvision.datasets.image_tree import ClassFile, walk_images
 from medvision.datasets.images import read_rgb
 from medvision.datasets.left_out import LeftOut, tell_left_out
-from medvision.errors import ConfigError, DataError
+from medvision.datasets.patient_names import patients_in
+from medvision.errors import DataError
 from medvision.files import file_sha256
 from medvision.progress import track
 
@@ -84,33 +84,26 @@ def read_image_folder(folder: Path, *, patient_pattern: str | None = None, worke
         workers: threads that decode.
 
     Raises:
-        ConfigError: a pattern that is none, or has no group.
+        ConfigError: a pattern that is none, has no group, or takes too long.
         DataError: no folder, fewer than two classes, a class without pictures, a name without a patient.
         NothingToDoError: the folder has no sub-folders.
     """
-    pattern = None if patient_pattern is None else _compile(patient_pattern)
     tree = walk_images(folder)
+    names = {file.path.name for file in tree.files}
+    named = {} if patient_pattern is None else patients_in(names, patient_pattern)
     opened, damaged = _open_all(tree.files, workers)
     _refuse_empty_classes(folder, tree.classes, [file for file, _ in opened])
     number = {name: index for index, name in enumerate(tree.classes)}
     records = [
-        ImageRecord(file.path, number[file.label], _patient(file, content, pattern), file.split)
+        ImageRecord(
+            file.path, number[file.label], _patient(file, content, patient_pattern, named), file.split
+        )
         for file, content in opened
     ]
     left_out = tuple(sorted([*tree.strays, *damaged]))
     tell_left_out(logger, folder, left_out, len(records) + len(left_out))
     _tell_copies(opened)
     return ImageFolder(folder, tree.classes, tuple(records), left_out)
-
-
-def _compile(pattern: str) -> re.Pattern[str]:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"patient pattern {pattern!r} is no regular expression: {error}") from error
-    if not compiled.groups:
-        raise ConfigError(f"patient pattern {pattern!r} has no group; write such as '(P\\d+)_'")
-    return compiled
 
 
 def _open_all(files: Sequence[ClassFile], workers: int) -> tuple[list[tuple[ClassFile, str]], list[LeftOut]]:
@@ -142,13 +135,12 @@ def _refuse_empty_classes(folder: Path, classes: Sequence[str], opened: Sequence
         )
 
 
-def _patient(file: ClassFile, content: str, pattern: re.Pattern[str] | None) -> str:
+def _patient(file: ClassFile, content: str, pattern: str | None, named: Mapping[str, str]) -> str:
     if pattern is None:
         return content
-    match = pattern.search(file.path.name)
-    if match is None or not match[1]:
-        raise DataError(f"{file.path}: its name holds no patient as {pattern.pattern!r} describes one")
-    return match[1]
+    if not (patient := named[file.path.name]):
+        raise DataError(f"{file.path}: its name holds no patient as {pattern!r} describes one")
+    return patient
 
 
 def _tell_copies(opened: Sequence[tuple[ClassFile, str]]) -> None:
