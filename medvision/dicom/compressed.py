@@ -6,6 +6,7 @@ data. Frames that do not describe themselves go the full way, through pydicom's 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from medvision.dicom.problems import PixelError
 
 RLE_LOSSLESS = "1.2.840.10008.1.2.5"
 _JPEG = "1.2.840.10008.1.2.4."
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 COMPRESSED = frozenset(
     [_JPEG + number for number in ("50", "51", "57", "70", "80", "81", "90", "91", "201", "202", "203")]
     + [RLE_LOSSLESS]
@@ -141,4 +143,6 @@ def decode_with_pydicom(frame: bytes, pixels: PixelEncoding, matrix: tuple[int, 
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    """The same for the same file: without the addresses in memory that Pillow tells."""
+    said = _ADDRESS.sub("", " ".join(str(error).split()))
+    return said[:200] or type(error).__name__
