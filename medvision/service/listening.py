@@ -37,6 +37,7 @@ from medvision.service.analyst import AnalysisSettings, Analyst, BrokeDownError,
 from medvision.service.delivery import couriers
 from medvision.service.monitor import Vitals, watched
 from medvision.service.records import Records
+from medvision.service.unfinished import Unfinished
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ class Service:
         make_folder(out).chmod(0o700)
         self._records = Records(self._state / "studies")
         self._inbox = Inbox(out / "inbox", _room(config))
+        self._unfinished = Unfinished(self._state / "receiving")
         patience = Patience(config.quiet_seconds, config.interrupted_seconds, config.mpps_seconds)
         self._arrivals = Arrivals(patience, self._present)
         self._procedures = Procedures(self._state / "procedures", self._arrivals)
@@ -138,12 +140,14 @@ class Service:
             self._inbox,
             arrived=self._arrived,
             interrupted=self._arrivals.interrupt,
+            released=self._released,
             procedures=self._procedures,
             commitments=self._commitments,
         )
         self._analysed = self._failed = 0
         self._analysis_seconds = 0.0
         self._pruned = time.monotonic()
+        self._clock_s = time.time() - time.monotonic()
 
     def run(self, stop: threading.Event) -> ListenResult:
         """Listen until told to stop; then let what is being received come to an end.
@@ -203,7 +207,12 @@ class Service:
             yield self._alarm.run
 
     def _arrived(self, instance: Instance) -> None:
+        self._unfinished.mark(instance.study_instance_uid)
         self._arrivals.note(instance.study_instance_uid, instance.study_size)
+
+    def _released(self, studies: set[str]) -> None:
+        self._arrivals.settle(studies)
+        self._unfinished.clear(studies)
 
     def _present(self, study: str) -> list[str]:
         return [path.stem for path in self._inbox.instances(study)]
@@ -213,6 +222,8 @@ class Service:
         for study in self._inbox.studies():
             if self._records.get(study).stamp != self._inbox.stamp(study):
                 self._arrivals.note(study)
+                if study in self._unfinished:
+                    self._arrivals.interrupt({study})
         for study in self._records.studies():
             self._pass_on(study)
 
@@ -232,6 +243,7 @@ class Service:
             self._prune()
 
     def _analyse(self, study: str, analyst: Analyst, stop: threading.Event) -> None:
+        self._unfinished.clear({study})  # it was waited for long enough
         stamp = self._inbox.stamp(study)
         record = self._records.get(study)
         if record.stamp == stamp:
@@ -270,12 +282,16 @@ class Service:
             courier.add(study)
 
     def _prune(self) -> None:
-        """Delete images of studies that were finished, and whose results have arrived, long ago."""
+        """Delete images of studies that were finished, and whose results have arrived, long ago.
+
+        By the clock as it was at the start: who sets it forward meanwhile makes no study older.
+        """
         if self._config.keep_days is None:
             return
+        now = self._clock_s + time.monotonic()
         for study in self._inbox.studies():
             record = self._records.get(study)
-            old = self._records.age_seconds(study, time.time()) > self._config.keep_days * _DAY_SECONDS
+            old = self._records.age_seconds(study, now) > self._config.keep_days * _DAY_SECONDS
             finished = record.exit_code is not None and record.stamp == self._inbox.stamp(study)
             if old and finished and not any(courier.missing(study) for courier in self._couriers):
                 self._inbox.delete(study)

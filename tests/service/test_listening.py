@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,13 +30,13 @@ from medvision.service.analyst import BrokeDownError, Outcome, StoppedError
 from medvision.service.listening import ListenResult, Service, listen
 from medvision.service.records import Records
 from tests.conftest import ROOT
-from tests.dicom.network.network import LEAK, archive, free_port, objects, wait_until, write
+from tests.dicom.network.network import CT, LEAK, archive, associate, free_port, objects, wait_until, write
 from tests.service.conftest import put
 
 pytestmark = pytest.mark.filterwarnings(LEAK)
 
-CT = "1.2.840.10008.5.1.4.1.1.2"
 STUDY = "1.2.3"
+YEAR_SECONDS = 365 * 86_400.0
 
 
 class FakeAnalyst:
@@ -174,6 +175,23 @@ def test_a_stop_during_the_analysis_is_taken_up_again(tmp_path: Path, analyst: F
     assert analyst.seen == [(STUDY, 3)] * 2 + [("1.3", 3)]
 
 
+def test_a_restart_waits_for_the_rest_of_what_was_cut(tmp_path: Path, analyst: FakeAnalyst) -> None:
+    with running(tmp_path / "out", None) as (peer, _):
+        association = associate(peer)
+        association.send_c_store(objects(STUDY, 1)[0])
+        association.abort()
+        association.join()
+
+    with running(tmp_path / "out", analyst, interrupted_seconds=1e6) as (peer, _):
+        send_study(peer, tmp_path / "files", "1.3", 1)  # began to wait later, and is looked at first
+        wait_until(lambda: analyst.seen)
+        send_study(peer, tmp_path / "files")
+        wait_until(lambda: len(analyst.seen) == 2)
+
+    assert analyst.seen == [("1.3", 1), (STUDY, 3)]
+    assert list((tmp_path / "out" / "state" / "receiving").iterdir()) == []
+
+
 @pytest.mark.parametrize(("breaks", "failed"), [(2, 0), (3, 1)])
 def test_an_analysis_that_breaks_down_is_tried_three_times(
     tmp_path: Path, analyst: FakeAnalyst, breaks: int, failed: int
@@ -211,7 +229,7 @@ def test_results_arrive_once_at_a_pacs_that_was_away(tmp_path: Path, analyst: Fa
 
 
 def test_images_go_when_they_are_old_and_their_results_have_arrived(
-    tmp_path: Path, analyst: FakeAnalyst
+    tmp_path: Path, analyst: FakeAnalyst, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = ListenConfig(port=0, reserve_gib=0, quiet_seconds=0.1, keep_days=1)
     with running(tmp_path / "out", analyst, keep_days=1) as (peer, _):
@@ -220,11 +238,18 @@ def test_images_go_when_they_are_old_and_their_results_have_arrived(
         wait_until(lambda: len(analyst.seen) == 2)
         wait_until(lambda: Records(tmp_path / "out" / "state" / "studies").get("1.3").stamp)
     record = tmp_path / "out" / "state" / "studies" / f"{STUDY}.json"
+    inbox = tmp_path / "out" / "inbox"
+    service = Service(config, tmp_path / "out", None)
+
+    with monkeypatch.context() as patched:  # who sets the clock forward makes no study old
+        now = time.time() + YEAR_SECONDS
+        patched.setattr(time, "time", lambda: now)
+        service._prune()
+    assert [path.name for path in sorted(inbox.glob("[0-9]*"))] == [STUDY, "1.3"]
+
     os.utime(record, (0, 0))
-
-    Service(config, tmp_path / "out", None)._prune()
-
-    assert [path.name for path in sorted((tmp_path / "out" / "inbox").glob("[0-9]*"))] == ["1.3"]
+    service._prune()
+    assert [path.name for path in sorted(inbox.glob("[0-9]*"))] == ["1.3"]
     assert (tmp_path / "out" / "results" / STUDY).is_dir()
 
 
@@ -258,6 +283,8 @@ def test_a_receiver_that_is_killed_loses_nothing_that_it_confirmed(tmp_path: Pat
     kept = {path.stem for path in (tmp_path / "out" / "inbox").glob("*/*/*.dcm")}
     assert {file.instance.sop_instance_uid for file in confirmed} <= kept  # type: ignore[attr-defined]
     assert len(kept) < 30
+    receiving = tmp_path / "out" / "state" / "receiving"
+    assert len(list(receiving.iterdir())) == 1
 
     with start(tmp_path / "out", port) as second:
         send(files, Peer("MEDVISION", "127.0.0.1", port), ae_title="SCANNER")
@@ -270,6 +297,7 @@ def test_a_receiver_that_is_killed_loses_nothing_that_it_confirmed(tmp_path: Pat
     assert counts["doubled"] == len(kept)
     assert len(list((tmp_path / "out" / "inbox").glob("*/*/*.dcm"))) == 30
     assert list((tmp_path / "out" / "inbox" / INCOMING).iterdir()) == []
+    assert list(receiving.iterdir()) == []
 
 
 def test_the_recipe_is_valid() -> None:

@@ -71,6 +71,13 @@ class Arrivals:
                 if study in self._waiting:
                     self._waiting[study].interrupted = True
 
+    def settle(self, studies: Collection[str]) -> None:
+        """An association has brought these studies and ended as it should."""
+        with self._lock:
+            for study in studies:
+                if study in self._waiting:
+                    self._waiting[study].interrupted = False
+
     def begin_step(self, study: str, step: str) -> None:
         """A modality is at work on a study (MPPS in progress)."""
         with self._lock:

@@ -88,6 +88,7 @@ class Receiver:
         *,
         arrived: Callable[[Instance], None] = lambda _: None,
         interrupted: Callable[[set[str]], None] = lambda _: None,
+        released: Callable[[set[str]], None] = lambda _: None,
         procedures: Procedures | None = None,
         commitments: Commitments | None = None,
     ) -> None:
@@ -98,6 +99,7 @@ class Receiver:
             inbox: keeps what arrives.
             arrived: told of each object that was not here before, or was another.
             interrupted: told the studies of an association that broke off.
+            released: told the studies of an association that ended as it should.
             procedures: for MPPS; None: not offered.
             commitments: for storage commitment; None: not offered.
         """
@@ -105,6 +107,7 @@ class Receiver:
         self._inbox = inbox
         self._arrived = arrived
         self._interrupted = interrupted
+        self._released = released
         self._procedures = procedures
         self._commitments = commitments
         self._brought: WeakKeyDictionary[Association, set[str]] = WeakKeyDictionary()
@@ -241,7 +244,7 @@ class Receiver:
         return (SUCCESS if accepted else PROCESSING_FAILURE), None
 
     def _ended(self, event: evt.Event) -> None:
-        self._brought.pop(event.assoc, None)
+        self._released(self._brought.pop(event.assoc, set()))
 
     def _broke_off(self, event: evt.Event) -> None:
         """Aborted by either side, or the line is dead (A-P-ABORT)."""

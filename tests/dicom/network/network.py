@@ -19,12 +19,14 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileDataset
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_context, evt
+from pynetdicom.association import Association
 
 from medvision.dicom.network.inbox import Inbox
 from medvision.dicom.network.instances import Instance
 from medvision.dicom.network.peers import Peer
 from medvision.dicom.network.receiver import Address, Receiver
+from medvision.dicom.network.uids import VERIFICATION
 from tests.dicom.builders import Slices
 
 LEAK = "ignore:unclosed <s:ResourceWarning"
@@ -39,6 +41,7 @@ def dropped_sockets() -> Iterator[None]:
 
 
 STUDY = "1.2.3"
+CT = "1.2.840.10008.5.1.4.1.1.2"
 ORTHANC = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
 DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
@@ -88,6 +91,19 @@ def listening(inbox: Inbox, address: Address | None = None, **hooks: object) -> 
         yield Peer(address.ae_title, "127.0.0.1", port)
     finally:
         receiver.close(grace_seconds=2)
+
+
+def associate(
+    peer: Peer,
+    ae_title: str = "SCANNER",
+    called: str | None = None,
+    contexts: tuple[str, ...] = (CT, VERIFICATION),
+) -> Association:
+    """A scanner that does what the test says."""
+    entity = AE(ae_title)
+    entity.acse_timeout = entity.dimse_timeout = 10
+    entity.requested_contexts = [build_context(uid) for uid in contexts]
+    return entity.associate(peer.host, peer.port, ae_title=called or peer.ae_title)
 
 
 @contextmanager

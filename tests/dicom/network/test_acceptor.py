@@ -15,8 +15,7 @@ from medvision.dicom.network.peers import Peer
 from medvision.dicom.network.receiver import Address
 from medvision.dicom.network.sender import outgoing, send
 from medvision.dicom.network.tls import client_context, server_context
-from tests.dicom.network.network import LEAK, Certificates, listening, objects, wait_until, write
-from tests.dicom.network.test_receiver import associate
+from tests.dicom.network.network import LEAK, Certificates, associate, listening, objects, wait_until, write
 
 pytestmark = pytest.mark.filterwarnings(LEAK)
 

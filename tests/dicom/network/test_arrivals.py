@@ -92,6 +92,14 @@ def test_who_comes_again_after_an_interruption_needs_only_quiet(world: World) ->
     assert world.wait(11) == "1"
 
 
+def test_who_sends_the_same_again_after_an_interruption_needs_only_quiet(world: World) -> None:
+    world.receive("1", "a")
+    world.arrivals.interrupt({"1"})
+    world.arrivals.settle({"1", "of nothing that waits"})
+
+    assert world.wait(11) == "1"
+
+
 def test_a_step_in_progress_holds_its_study(world: World) -> None:
     world.arrivals.begin_step("1", "step")
     world.receive("1", "a")

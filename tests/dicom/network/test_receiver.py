@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from pydicom.uid import RLELossless
-from pynetdicom import AE, build_context
 
 from medvision.dicom.network.arrivals import Arrivals, Patience
 from medvision.dicom.network.inbox import Inbox, Room
@@ -20,11 +19,13 @@ from medvision.dicom.network.procedures import Procedures
 from medvision.dicom.network.receiver import Address, Receiver
 from medvision.dicom.network.sender import outgoing, send
 from medvision.dicom.network.tls import client_context, server_context
-from medvision.dicom.network.uids import MPPS, VERIFICATION
+from medvision.dicom.network.uids import MPPS
 from medvision.errors import ConfigError, OutputError, UsageError
 from tests.dicom.network.network import (
+    CT,
     LEAK,
     Certificates,
+    associate,
     content,
     free_port,
     instance,
@@ -37,20 +38,6 @@ from tests.dicom.network.network import (
 from tests.dicom.network.test_arrivals import begin, end
 
 pytestmark = pytest.mark.filterwarnings(LEAK)
-
-CT = "1.2.840.10008.5.1.4.1.1.2"
-
-
-def associate(
-    peer: Peer,
-    ae_title: str = "SCANNER",
-    called: str | None = None,
-    contexts: tuple[str, ...] = (CT, VERIFICATION),
-):
-    entity = AE(ae_title)
-    entity.acse_timeout = entity.dimse_timeout = 10
-    entity.requested_contexts = [build_context(uid) for uid in contexts]
-    return entity.associate(peer.host, peer.port, ae_title=called or peer.ae_title)
 
 
 def test_it_echoes_and_stores(inbox: Inbox) -> None:
@@ -179,12 +166,16 @@ def test_an_association_that_breaks_off_is_told(inbox: Inbox, how: str) -> None:
 
 def test_a_released_association_is_no_interruption(inbox: Inbox) -> None:
     broken: list[set[str]] = []
-    with listening(inbox, interrupted=broken.append) as peer:
+    ended: list[set[str]] = []
+    (dataset,) = objects(n=1)
+    with listening(inbox, interrupted=broken.append, released=ended.append) as peer:
         association = associate(peer)
-        association.send_c_store(objects(n=1)[0])
+        association.send_c_store(dataset)
         association.release()
+        wait_until(lambda: ended)
 
     assert broken == []
+    assert ended == [{dataset.StudyInstanceUID}]
 
 
 def test_scanners_can_say_what_they_do(inbox: Inbox, tmp_path: Path) -> None:
