@@ -229,10 +229,12 @@ class Service:
 
     def _work(self, stop: threading.Event) -> None:
         """Look at studies until none is due."""
-        while self._analyst is not None and not stop.is_set():
+        while not stop.is_set():
             study = self._arrivals.take()
             if study is None:
                 break
+            if self._analyst is None:  # who only receives waits for no more of it
+                continue
             try:
                 with log_fields(case=study):
                     self._analyse(study, self._analyst, stop)

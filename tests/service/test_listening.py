@@ -108,6 +108,18 @@ def test_a_study_is_looked_at_once_however_often_it_is_sent(tmp_path: Path, anal
     assert done == [ListenResult(stored=4, doubled=9, refused=0, analysed=2, failed=0)]
 
 
+def test_who_only_receives_waits_for_no_study_for_ever(tmp_path: Path) -> None:
+    service = Service(ListenConfig(port=0, reserve_gib=0, quiet_seconds=0.01), tmp_path / "out", None)
+    service._arrivals.note(STUDY)
+    assert service.vitals().waiting == 1
+
+    def waiting() -> int:
+        service._work(threading.Event())
+        return service.vitals().waiting
+
+    wait_until(lambda: waiting() == 0)
+
+
 def test_who_watches_sees_counts_and_trouble(tmp_path: Path, analyst: FakeAnalyst) -> None:
     monitor = free_port()
     with running(tmp_path / "out", analyst, monitor_port=monitor) as (peer, _):
