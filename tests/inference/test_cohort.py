@@ -28,7 +28,7 @@ from medvision.inference.predictor import Predictor
 from medvision.log_context import current_log_fields, log_fields
 from medvision.models.directory import save_model
 from tests.dicom.builders import Slices, edit, write_series
-from tests.models.cards import tiny_card, tiny_detector
+from tests.models.cards import lively_detector, tiny_card
 from tests.preprocessing.bodies import hu_at
 
 SERIES = ("1.2.3.1", "1.2.3.2", "1.2.3.3")
@@ -67,7 +67,7 @@ def scans(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    save_model(folder, tiny_card(), tiny_detector())
+    save_model(folder, tiny_card(), lively_detector())
     return folder
 
 
@@ -138,21 +138,25 @@ def test_a_share_that_goes_away_fails_its_series_only(scans, model, tmp_path, mo
     assert (again.exit_code, again.counts["processed"], again.counts["reused"]) == (0, 1, 2)
 
 
-def test_a_clock_that_is_put_back_makes_no_time_negative(scans, model, tmp_path, monkeypatch):
-    class Backwards(datetime):
+@pytest.mark.parametrize("jump_hours", [-1, 1_000])
+def test_a_clock_that_is_set_makes_no_time_negative_or_absurd(
+    scans, model, tmp_path, monkeypatch, jump_hours
+):
+    class Jumping(datetime):
         hours = 0
 
         @classmethod
         def now(cls, tz=None):
-            cls.hours += 1
-            return datetime.now(tz) - timedelta(hours=cls.hours)
+            cls.hours += jump_hours
+            return datetime.now(tz) + timedelta(hours=cls.hours)
 
-    monkeypatch.setattr(run_record, "datetime", Backwards)
-    monkeypatch.setattr(time, "time", lambda: Backwards.now().timestamp())
+    monkeypatch.setattr(run_record, "datetime", Jumping)
+    monkeypatch.setattr(time, "time", lambda: Jumping.now().timestamp())
     infer([scans / SERIES[0]], tmp_path, model=model, threshold=1.0, formats=["json"])
     record = json.loads((tmp_path / "run.json").read_text())
-    assert record["started"] <= record["ended"]
-    assert min(record["seconds"].values()) >= 0
+    lasted = datetime.fromisoformat(record["ended"]) - datetime.fromisoformat(record["started"])
+    assert timedelta(0) <= lasted < timedelta(hours=1)
+    assert 0 <= min(record["seconds"].values()) <= max(record["seconds"].values()) < 3600
 
 
 def test_predictions_go_below_the_operating_point(scans, model, tmp_path):

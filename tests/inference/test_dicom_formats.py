@@ -13,7 +13,7 @@ from medvision.dicom.store import ingest
 from medvision.inference.cohort import infer
 from medvision.models.directory import save_model
 from tests.inference.test_cohort import write_body
-from tests.models.cards import tiny_card, tiny_detector
+from tests.models.cards import lively_detector, tiny_card
 
 UID = "1.2.3.1"
 FORMATS = ("json", "seg", "sr", "sc")
@@ -26,7 +26,7 @@ def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("formats")
     write_body(folder / "scan", UID)
     shutil.make_archive(str(folder / "scans"), "zip", folder / "scan")
-    save_model(folder / "model", tiny_card(), tiny_detector())
+    save_model(folder / "model", tiny_card(), lively_detector())
     return folder
 
 

@@ -18,7 +18,7 @@ from medvision.inference.efforts import Effort, within_memory
 from medvision.inference.predictor import Predictor
 from medvision.models.directory import save_model
 from tests.inference.test_cohort import SERIES, write_bodies
-from tests.models.cards import tiny_card, tiny_detector
+from tests.models.cards import lively_detector, tiny_card
 
 GPU = "cpu:0"
 
@@ -31,7 +31,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    save_model(folder, tiny_card(), tiny_detector())
+    save_model(folder, tiny_card(), lively_detector())
     return folder
 
 
@@ -77,7 +77,7 @@ def test_smaller_pieces_then_the_cpu_and_it_is_said(
 
 
 def test_smaller_pieces_find_the_same(scans: Path, model: Path, tmp_path: Path) -> None:
-    """This network sees less far than the context of a piece."""
+    """It sees further than their context, so within what `verify` allows; on the CPU exactly the same."""
     tables = []
     for fits in (1000, 64, 0):
         predictor = Predictor(model, GPU)
@@ -86,7 +86,9 @@ def test_smaller_pieces_find_the_same(scans: Path, model: Path, tmp_path: Path) 
         table = (tmp_path / str(fits) / "predictions.csv").read_text().splitlines()[1:]
         tables.append(np.array([[float(cell) for cell in line.split(",")[1:]] for line in table]))
     whole, pieces, on_cpu = tables
-    np.testing.assert_allclose(pieces, whole, atol=2e-3)
+    np.testing.assert_allclose(pieces[:, :3], whole[:, :3], atol=0.1)  # mm
+    np.testing.assert_allclose(pieces[:, 3], whole[:, 3], atol=0.02)
+    assert np.ptp(whole[:, 3]) > 0.1  # who says the same of everything shows nothing
     np.testing.assert_allclose(on_cpu, whole, atol=1e-6)
 
 

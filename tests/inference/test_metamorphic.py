@@ -11,19 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian, JPEGLSLossless, RLELossless
-from torch import nn
 
 from medvision.config.detection import CandidateConfig
 from medvision.dicom.catalogue import catalogue
 from medvision.inference.cohort import infer
 from medvision.inference.predictor import Detection, Predictor
-from medvision.models.detector import TwoStageDetector
 from medvision.models.directory import save_model
 from tests.dicom.builders import Slices, edit, save, write_series
-from tests.models.cards import tiny_card, tiny_detector
+from tests.models.cards import lively_detector, tiny_card
 from tests.preprocessing.bodies import hu_at
 
 UID = "1.2.3.1"
@@ -39,18 +36,6 @@ BODY = Slices(
     study_uid=f"{UID}.9",
     scene=partial(hu_at, nodules=[NODULE]),
 )
-
-
-def lively_detector() -> TwoStageDetector:
-    """Random weights whose heat map follows the picture; without statistics it is the same everywhere."""
-    detector = tiny_detector()
-    noise = torch.rand(1, 1, 12, 12, 12, generator=torch.Generator().manual_seed(0))
-    for layer in detector.proposals.modules():
-        if isinstance(layer, nn.BatchNorm3d):
-            layer.momentum = None
-    with torch.no_grad():
-        detector.proposals.train()(2 * nn.functional.interpolate(noise, scale_factor=8, mode="trilinear") - 1)
-    return detector.eval()
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from medvision.preprocessing.resample import Isotropic
 from medvision.preprocessing.views import extract_views
 from tests.inference.retinanet.test_detector import CARD, TINY
 from tests.inference.test_cohort import write_body
-from tests.models.cards import tiny_card, tiny_detector
+from tests.models.cards import lively_detector, tiny_card
 from tests.models.retinanet.test_network import awake
 
 UID = "1.2.7.1"
@@ -87,10 +87,7 @@ def test_only_the_mirrored_axis_matters():
 def places(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mirrored")
     write_body(folder / "scan", UID)
-    detector = tiny_detector()
-    with torch.no_grad():
-        detector.proposals.head.weight.mul_(100)  # so that its answers differ
-    save_model(folder / "model", tiny_card(), detector)
+    save_model(folder / "model", tiny_card(), lively_detector())
     for name, uncertainty in (("plain", False), ("out", True)):
         infer(
             [folder / "scan"],

@@ -19,7 +19,7 @@ from medvision.models.directory import save_model
 from medvision.reporting.build import read_report
 from medvision.reporting.signing import is_signed, read_private_key, read_public_key, signature_path
 from tests.inference.test_cohort import write_body
-from tests.models.cards import tiny_card, tiny_detector
+from tests.models.cards import lively_detector, tiny_card
 
 UID = "1.2.3.1"
 
@@ -29,7 +29,7 @@ def places(tmp_path_factory) -> Path:
     """scan, model, patients.csv, key.pem, pub.pem and what infer made of them in out."""
     folder = tmp_path_factory.mktemp("verify")
     write_body(folder / "scan", UID)
-    save_model(folder / "model", tiny_card(), tiny_detector())
+    save_model(folder / "model", tiny_card(), lively_detector())
     (folder / "patients.csv").write_text(
         f"patient_id,series_instance_uid,screening,age_years\n,{UID},yes,64\n"
     )
@@ -119,7 +119,7 @@ def test_a_finding_that_was_removed_is_told(out):
 
 
 def test_another_model_is_told(out, tmp_path):
-    network = tiny_detector()
+    network = lively_detector()
     weight = next(network.parameters())
     weight.data += 0.01
     save_model(tmp_path / "other", tiny_card(), network)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from medvision.config.detection import CandidateConfig, ProposalConfig
 from medvision.config.second_look import SecondLookConfig
@@ -17,6 +18,18 @@ def tiny_detector(seed: int = 0) -> TwoStageDetector:
     """Random weights, the same for the same seed."""
     torch.manual_seed(seed)
     return build_detector(PROPOSALS, SECOND_LOOK).eval()
+
+
+def lively_detector(seed: int = 0) -> TwoStageDetector:
+    """One whose heat map follows the picture; without statistics of a picture it is the same everywhere."""
+    detector = tiny_detector(seed)
+    noise = torch.rand(1, 1, 12, 12, 12, generator=torch.Generator().manual_seed(seed))
+    for layer in detector.proposals.modules():
+        if isinstance(layer, nn.BatchNorm3d):
+            layer.momentum = None
+    with torch.no_grad():
+        detector.proposals.train()(2 * nn.functional.interpolate(noise, scale_factor=8, mode="trilinear") - 1)
+    return detector.eval()
 
 
 def tiny_card(floor: float = 0.001) -> ModelCard:

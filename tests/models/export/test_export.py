@@ -27,7 +27,7 @@ from medvision.models.patch_classifier import PatchClassifier
 from medvision.models.picture_card import LearntPictures, PictureCard
 from medvision.models.picture_classifier import PictureClassifier
 from medvision.preprocessing.resample import Isotropic
-from tests.models.cards import tiny_card, tiny_detector
+from tests.models.cards import lively_detector, tiny_card
 
 NEWEST = {"name": "tiny", "version": "1", "licence": "Apache-2.0", "metrics": {}}
 
@@ -35,7 +35,7 @@ NEWEST = {"name": "tiny", "version": "1", "licence": "Apache-2.0", "metrics": {}
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("detector") / "model"
-    save_model(folder, tiny_card(), tiny_detector())
+    save_model(folder, tiny_card(), lively_detector())
     return folder
 
 
