@@ -224,6 +224,8 @@ class ClassifyPatchesConfig(Settings):
             raise ValueError("semi_supervised.weight needs pictures to change: training.train cannot be top")
         if (semi or self.self_supervised.epochs) and self.data.unlabelled is None:
             raise ValueError("semi_supervised and self_supervised need data.unlabelled")
+        if training.snapshots > 1 and (training.ema or training.swa):
+            raise ValueError("training.snapshots keeps the weights themselves: no training.ema, no swa")
         if training.unsure and training.targets == "binary":
             raise ValueError("training.unsure: rows that are neither class need targets ordinal or stepwise")
         return self

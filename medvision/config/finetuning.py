@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medvision.config.base import Settings
 
@@ -80,6 +80,19 @@ class OptimiserConfig(Settings):
     ema: float = Field(default=0.0, ge=0, lt=1)
     """Judge and keep the running mean of the weights that forgets this slowly, such as 0.95 a step; 0: the
     weights themselves."""
+
+    swa: int = Field(default=0, ge=0)
+    """Epochs after which the plain mean of the weights at the end of each further epoch is judged and kept
+    instead (stochastic weight averaging, Izmailov et al., UAI 2018); the training does not stop before. 0:
+    never."""
+
+    @model_validator(mode="after")
+    def _has_one_mean(self) -> Self:
+        if self.ema and self.swa:
+            raise ValueError("ema and swa are both a mean of the weights: give one")
+        if self.swa >= self.epochs:
+            raise ValueError(f"swa: {self.swa} leaves nothing to average in {self.epochs} epochs")
+        return self
 
 
 class FineTuningConfig(OptimiserConfig):

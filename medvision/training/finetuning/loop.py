@@ -9,12 +9,7 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import (
-    Callback,
-    EarlyStopping,
-    EMAWeightAveraging,
-    ModelCheckpoint,
-)
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
@@ -23,6 +18,7 @@ from medvision.models.checkpoints import read_progress
 from medvision.models.lora import merge_low_rank
 from medvision.training.epoch_progress import EpochProgress
 from medvision.training.finetuning.arithmetic import lightning_precision
+from medvision.training.finetuning.averaging import PatientStop, averaging
 from medvision.training.finetuning.consistency import Consistency
 from medvision.training.finetuning.module import MONITOR, FineTuning
 from medvision.training.finetuning.network import Network
@@ -88,14 +84,13 @@ def fine_tune(
         module.rate = find_rate(module, batches)
         log.info("learning rate found: %.2g", module.rate)
     best = ModelCheckpoint(dirpath=work, monitor=MONITOR, save_last=True)
-    averaging: list[Callback] = [EMAWeightAveraging(decay=settings.ema)] if settings.ema else []
-    stop: Callback = options.snapshots or EarlyStopping(MONITOR, patience=settings.patience)
+    stop: Callback = options.snapshots or PatientStop(MONITOR, settings)
     trainer = pl.Trainer(
         accelerator="auto",
         devices=1,
         max_epochs=settings.epochs,
         precision=lightning_precision(module, next(iter(batches)), settings),
-        callbacks=[*averaging, best, stop, EpochProgress("fine-tuning")],
+        callbacks=[*averaging(settings, batches), best, stop, EpochProgress("fine-tuning")],
         logger=options.logger or False,
         log_every_n_steps=1,
         num_sanity_val_steps=0,
