@@ -3,9 +3,8 @@
 The loop: CacheDataset, random crop, three slices resized, DataLoader, float32, torch's usual memory format,
 every layer run each time; one epoch after a step to warm up. Beside it the same loop with our memory format
 (channels last). Ours: `look_to_learn` and `fine_tune_on` as `medvision train` calls them with `precision:
-auto`, validation and checkpoints and all; 20 epochs where the frozen stages are run once before (`top`), else
-3. Data's share of ours: drawing batches. Processor seconds on one thread, so that other work on the machine
-counts little.
+auto`, validation and checkpoints and all: the recipe's 20 epochs, without early stopping. Data's share of
+ours: drawing batches. Processor seconds on one thread, so that other work on the machine counts little.
 Needs the nodules of MEDVISION_TEST_DATA.
 """
 
@@ -41,7 +40,8 @@ from medvision.training.learning_cohort import LearningCohort
 from medvision.training.patch_fine_tuning import fine_tune_on
 from medvision.training.patch_samples import LookedPatches, look_to_learn
 
-EPOCHS = {"top": 20, "all": 3}
+LEARNING = ("top", "all")
+EPOCHS = PatchTrainingConfig().epochs
 STAGES = PatchModelConfig().stages
 RECIPE = Recipe("efficientnet_lite0", "imagenet")
 
@@ -57,8 +57,8 @@ def main() -> None:
         "| learns | MONAI loop, samples/s | its data's share | channels last | ours | data's share | ratios |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for train, epochs in EPOCHS.items():
-        settings = PatchTrainingConfig(train=train, epochs=epochs, patience=epochs, precision="auto")
+    for train in LEARNING:
+        settings = PatchTrainingConfig(train=train, patience=EPOCHS, precision="auto")
         peer, peer_data = _tutorial(settings, UsualFormat)
         quicker, _ = _tutorial(settings, EncodedClassifier)
         ours, data = _ours(settings)

@@ -18,6 +18,7 @@ from medvision.models.checkpoints import read_checkpoint, read_progress
 from medvision.models.directory import save_weights
 from medvision.models.precision import inference_dtype
 from medvision.training import ranks
+from medvision.training.kept_memory import kept_memory
 from medvision.training.patch_loader import Patches, PatchLoader, Rounds
 from medvision.training.shared_batch_norm import SharedBatchNorm
 from medvision.training.step_progress import StepProgress
@@ -50,7 +51,7 @@ def fit(
     """
     if checkpoint is not None:
         read_progress(checkpoint)  # Lightning would not say in one line what is wrong with it
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), kept_memory():
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message=message)
         try:

@@ -10,7 +10,9 @@ from torch.nn import functional
 from medvision.models import depthwise
 from medvision.models.depthwise import depthwise_conv2d
 
-CASES = pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (3, 2, 0), (5, 1, 2), (5, 2, 0)])
+CASES = pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [(3, 1, 1), (3, 2, 0), (5, 1, 2), (5, 2, 0), (5, 2, 2), (7, 1, 3)]
+)
 ROUNDING = 2**-7
 """Of bfloat16, twice."""
 
@@ -51,30 +53,43 @@ def test_what_does_not_learn_costs_no_gradient(learns: str, monkeypatch: pytest.
     asked: list[list[bool]] = []
     real = depthwise._gradients
 
-    def spy(ctx: object, gradient: Tensor, x: Tensor, weight: Tensor, wanted: list[bool]) -> object:
-        asked.append(wanted)
-        return real(ctx, gradient, x, weight, wanted)
+    def spy(*given: object) -> object:
+        asked.append(given[-1])
+        return real(*given)
 
     monkeypatch.setattr(depthwise, "_gradients", spy)
     images, kernels = _drawn(5)
     {"images": images, "kernels": kernels}[learns].requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
         depthwise_conv2d(images, kernels, 2, 0).sum().backward()
-    assert asked == [[learns == "images", learns == "kernels", False]]
+    assert asked[0] == [learns == "images", learns == "kernels", False]
+    assert all(one == asked[0] for one in asked)
 
 
-@pytest.mark.parametrize(("kernel", "stride"), [(5, 1), (3, 2)])
-def test_slow_gradients_are_computed_in_float32(kernel: int, stride: int, monkeypatch: pytest.MonkeyPatch):
-    seen: set[torch.dtype] = set()
+def test_slow_gradients_are_never_asked_for(monkeypatch: pytest.MonkeyPatch):
+    asked: list[tuple[bool, torch.dtype, int]] = []
     real = depthwise._gradients
 
-    def spy(ctx: object, gradient: Tensor, x: Tensor, weight: Tensor, wanted: list[bool]) -> object:
-        if wanted[0 if stride == 2 else 1]:
-            seen.update(values.dtype for values in (gradient, x, weight))
-        return real(ctx, gradient, x, weight, wanted)
+    def spy(gradient: Tensor, x: Tensor, weight: Tensor, *others: object) -> object:
+        asked.append((others[-1][0], weight.dtype, weight.shape[3]))
+        return real(gradient, x, weight, *others)
 
     monkeypatch.setattr(depthwise, "_gradients", spy)
-    images, kernels = (values.requires_grad_() for values in _drawn(kernel))
+    images, kernels = (values.requires_grad_() for values in _drawn(7))
     with torch.autocast("cpu", torch.bfloat16):
-        depthwise_conv2d(images, kernels, stride, 0).sum().backward()
-    assert seen == {torch.float32}
+        depthwise_conv2d(images, kernels, 2, 3).sum().backward()
+    half = torch.bfloat16
+    assert asked == [(True, torch.float32, 7), (False, half, 3), (False, half, 3), (False, half, 3)]
+
+
+@CASES
+def test_the_layer_is_torchs_with_as_many_groups(kernel: int, stride: int, padding: int):
+    layer = depthwise.DepthwiseConv2d(6, kernel, stride=stride, padding=padding)
+    plain = torch.nn.Conv2d(6, 6, kernel, stride, padding, groups=6)
+    plain.load_state_dict(layer.state_dict())
+    images = _drawn(kernel)[0]
+    torch.testing.assert_close(layer(images), plain(images))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = layer(images)
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), plain(images), rtol=2 * ROUNDING, atol=4 * ROUNDING)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medvision.models.backbones.stages import Backbone, Stage, global_average
+from medvision.models.depthwise import DepthwiseConv2d
 
 _WIDTHS, _BLOCKS = (96, 192, 384, 768), (3, 3, 9, 3)
 EPSILON = 1e-6
@@ -45,7 +46,7 @@ class Block(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.block = nn.Sequential(
-            nn.Conv2d(width, width, 7, padding=3, groups=width),
+            DepthwiseConv2d(width, 7, padding=3),
             ToLast(),
             nn.LayerNorm(width, eps=EPSILON),
             nn.Linear(width, 4 * width),

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medvision.models.backbones.stages import Backbone, Stage, global_average
+from medvision.models.depthwise import DepthwiseConv2d
 
 _STAGES = (
     (1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3),
@@ -20,13 +21,15 @@ STEM, HEAD = 32, 1280
 
 
 def _convolution(
-    before: int, after: int, kernel: int, *, stride: int = 1, groups: int = 1, active: bool = True
+    before: int, after: int, kernel: int, *, stride: int = 1, active: bool = True
 ) -> nn.Sequential:
-    layers = [
-        nn.Conv2d(before, after, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(after),
-    ]
-    return nn.Sequential(*layers, *([nn.SiLU()] if active else []))
+    convolution = nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(after), *([nn.SiLU()] if active else []))
+
+
+def _depthwise(channels: int, kernel: int, stride: int) -> nn.Sequential:
+    convolution = DepthwiseConv2d(channels, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.SiLU())
 
 
 class SqueezeExcitation(nn.Module):
@@ -51,7 +54,7 @@ class MBConv(nn.Module):
         super().__init__()
         inner = before * expansion
         layers = [_convolution(before, inner, 1)] if expansion > 1 else []
-        layers.append(_convolution(inner, inner, kernel, stride=stride, groups=inner))
+        layers.append(_depthwise(inner, kernel, stride))
         squeeze = SqueezeExcitation(inner, max(1, before // 4))
         self.block = nn.Sequential(*layers, squeeze, _convolution(inner, after, 1, active=False))
         self.skips = stride == 1 and before == after
