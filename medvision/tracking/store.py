@@ -27,8 +27,10 @@ _CAUSE = re.compile(r"""\(Caused by \w+\(["']?(.+?)["']?\)\)$""")
 """The end of what urllib3 says of a server that does not answer, after its address in three ways."""
 _SYSTEM_ERROR = re.compile(r"""\w+Error\(\d+, ["'](.+?)["']\)""")
 """The repr of an error of the system within it: of a connection that was cut in the middle."""
-_CHATTY = ("alembic", "mlflow.models", "mlflow.pyfunc", "mlflow.store.db.utils")
+_CHATTY = ("alembic", "mlflow.models", "mlflow.pyfunc")
 """Their loggers tell every step of what they do."""
+_ECHOES = ("mlflow.store.db.utils", "mlflow.system_metrics")
+"""They complain, with tracebacks, of a store that is locked or away: who asked it for something says so."""
 
 
 def is_installed() -> bool:
@@ -83,8 +85,8 @@ def _calm_down() -> None:
         os.environ.setdefault(name, value)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # It can only complain of a server that is away, at each sample: the outbox says so once.
-    logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)
+    for name in _ECHOES:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def sqlite_path(uri: str) -> Path:

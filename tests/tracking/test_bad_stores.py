@@ -18,13 +18,13 @@ import pytest
 
 pytest.importorskip("mlflow")
 from mlflow import MlflowClient
-from mlflow.store.db import utils
 from sqlalchemy.exc import OperationalError
 
 from medvision.config.tracking import TrackingConfig
 from medvision.errors import OutputError
 from medvision.tracking import outbox, runs, start_run
 from medvision.tracking.store import first_line
+from tests.tracking.locks import give_up_quickly
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,7 @@ def database(settings: TrackingConfig) -> Iterator[sqlite3.Connection]:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "EVERY_S", 0.0)
-    monkeypatch.setattr(outbox, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(utils, "MAX_RETRY_COUNT", 1)
+    give_up_quickly(monkeypatch)
 
 
 def test_a_database_of_another_version_is_one_line(
@@ -70,12 +69,15 @@ def test_a_database_of_another_version_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_locked_database_is_one_line(settings: TrackingConfig, database: sqlite3.Connection) -> None:
+def test_a_locked_database_is_one_line(
+    settings: TrackingConfig, database: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
     database.execute("BEGIN EXCLUSIVE")
     with pytest.raises(OutputError, match="database is locked") as caught:  # noqa: SIM117
         with start_run(settings, name="x", params={}):
             pass
     assert "\n" not in str(caught.value)
+    assert not caplog.records
 
 
 def _assert_all_is_recorded(settings: TrackingConfig, run_id: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -153,18 +155,20 @@ def test_a_lock_of_another_program_for_ever(
     assert f"run {run.run_id} could not be ended as FINISHED" in caplog.text
 
 
-def test_a_clock_that_is_put_back_ends_no_run_before_it_began(
-    settings: TrackingConfig, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("jump_s", [-3600, 10**9])
+def test_a_clock_that_is_set_ends_no_run_before_it_began_nor_years_after(
+    settings: TrackingConfig, monkeypatch: pytest.MonkeyPatch, jump_s: int
 ) -> None:
     with start_run(settings, name="x", params={}) as run:
         real = time.time
-        monkeypatch.setattr(time, "time", lambda: real() - 3600)
+        monkeypatch.setattr(time, "time", lambda: real() + jump_s)
         for step in range(3):
             run.log_metrics({"loss": 1.0}, step=step)
     client = MlflowClient(settings.uri, settings.uri)
     info = client.get_run(run.run_id).info
     times = [point.timestamp for point in client.get_metric_history(run.run_id, "loss")]
     assert [info.start_time, *times, info.end_time] == sorted([info.start_time, *times, info.end_time])
+    assert info.end_time - info.start_time < 3_600_000
 
 
 @pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EROFS])
