@@ -29,6 +29,7 @@ FULL, BROKEN, READ_ONLY, FORBIDDEN, STALE = (
 )
 NEEDS_ROOM = frozenset({"open", "write", "fsync", "replace", "mkdir"})
 """What a full disk refuses; to remove something is always possible there."""
+READS = frozenset({"look", "read"})
 CHANGES = NEEDS_ROOM | {"unlink", "rmdir"}
 
 

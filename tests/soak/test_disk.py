@@ -1,7 +1,8 @@
 """A disk that takes no more at any moment: one clear line, nothing half-written, the same files afterwards.
 
 Every write, rename and removal of a command is counted once; then the command is given again and again, and
-fails at one of them. `MEDVISION_SOAK_KILLS` set (what `make soak` does) tries each of them, else every few.
+fails at one of them. The same with what it reads: there only one file is lost. `MEDVISION_SOAK_KILLS` set
+(what `make soak` does) tries each of them, and of the readings a hundred, else every few.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from medvision.inference import case
 from medvision.inference.predictor import Predictor
 from medvision.models.directory import save_model
 from tests.inference.test_cohort import SERIES, write_bodies
-from tests.models.cards import tiny_card, tiny_detector
-from tests.soak.disk import CHANGES, FULL, NEEDS_ROOM, READ_ONLY, Disk, watched
+from tests.models.cards import lively_detector, tiny_card
+from tests.soak.disk import BROKEN, CHANGES, FORBIDDEN, FULL, NEEDS_ROOM, READ_ONLY, READS, Disk, watched
 from tests.soak.test_kills import contents
 
 LONG = "MEDVISION_SOAK_KILLS" in os.environ
-TURNS = 5
-"""Of the short version, a command."""
+TURNS = 1_000_000 if LONG else 5
+READINGS = 100 if LONG else 4
+"""At most, a command."""
 FORMATS = "json,csv,html,seg,labelmap,sr,sc,kos" if LONG else "json,csv,html,seg"
 
 
@@ -57,7 +59,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, card = tmp_path_factory.mktemp("model"), tiny_card()
     one = card.candidates.model_copy(update={"per_scan": 1})
-    save_model(folder, card.model_copy(update={"candidates": one}), tiny_detector())
+    save_model(folder, card.model_copy(update={"candidates": one}), lively_detector())
     return folder
 
 
@@ -138,16 +140,16 @@ def command(request: pytest.FixtureRequest) -> Command:
     return found
 
 
-def undisturbed(command: Command, kinds: frozenset[str]) -> tuple[dict[str, object], int]:
-    """What the command writes, and how many operations of these kinds it takes."""
-    code, disk = command.afresh(Disk(command.out, kinds))
+def undisturbed(command: Command, disk: Disk) -> tuple[dict[str, object], int]:
+    """What the command writes, and how many operations it takes."""
+    code, _ = command.afresh(disk)
     assert code == 0
     return contents(command.out), len(disk.done)
 
 
-def turns(number: int) -> range:
-    """Which of so many operations fail: all, or a few from the first to the last."""
-    step = 1 if LONG else -(-(number - 1) // (TURNS - 1))
+def turns(number: int, most: int) -> range:
+    """Which of so many operations fail, from the first to the last."""
+    step = max(1, -(-(number - 1) // (most - 1)))
     return range((number - 1) % step, number, step)
 
 
@@ -182,14 +184,36 @@ def forget_counts(tree: dict[str, object]) -> None:
         record.pop("counts", None)
 
 
-@pytest.mark.parametrize("reason", [FULL, READ_ONLY])
+@pytest.mark.parametrize("reason", [FULL, READ_ONLY, BROKEN, FORBIDDEN])
 def test_a_disk_that_takes_no_more_at_any_moment(
     command: Command, reason: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kinds = NEEDS_ROOM if reason == FULL else CHANGES
-    wanted, number = undisturbed(command, kinds)
-    for turn in turns(number):
+    wanted, number = undisturbed(command, Disk(command.out, kinds))
+    for turn in turns(number, TURNS):
         capsys.readouterr()
         code, disk = command.afresh(Disk(command.out, kinds, turn, reason))
         check_stopped(command, code, disk, capsys.readouterr().err, wanted)
         check_mended(command, wanted, f"{reason} at {disk.done[turn]}")
+
+
+@pytest.mark.parametrize("name", ["infer", "ingest", "deidentify"])
+@pytest.mark.parametrize("reason", [BROKEN, FORBIDDEN])
+def test_a_source_that_cannot_be_read_at_any_moment(
+    name: str, reason: int, scans: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That file or its series is named, the others are used, and the next run has all."""
+    command: Command = request.getfixturevalue(name)
+    command.run()  # what the index knows is read once
+    wanted, number = undisturbed(command, Disk(scans, READS))
+    for turn in turns(number, READINGS):
+        capsys.readouterr()
+        code, disk = command.afresh(Disk(scans, READS, turn, reason, lasting=False))
+        where, said = f"{reason} at {disk.done[turn]}", capsys.readouterr().err
+        assert code in {0, 3}, f"{where}: {said}"
+        assert "unexpected" not in said, f"{where}: {said}"
+        with (command.out / "problems.csv").open(newline="") as file:
+            reasons = {row["reason"] for row in csv.DictReader(file)}
+        if "1 images could not be copied" not in said:
+            assert reasons in ({"unreadable"}, {"series_failed"}), where
+        check_mended(command, wanted, where)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,19 +81,22 @@ def write_copies(
     if copies.n_left_out:
         log.warning("%s: %d images could not be copied", name, copies.n_left_out)
     sync(*series.iterdir(), series)
+    if copying.refused:  # without a record the next run tries again
+        return copies
     write_text(record, json.dumps(_describe(copies, digest), indent=1) + "\n")
     return copies
 
 
 @dataclass(frozen=True, slots=True)
 class _Copying:
-    """What all images of one stack have in common."""
+    """What all images of one stack have in common, and those that the system did not let be read."""
 
     folder: Path
     patient: str
     key: DeidentificationKey
     config: DeidentificationConfig
     audit: Audit
+    refused: list[Path] = field(default_factory=list)
 
     def copy(self, path: Path) -> bool:
         """Copy one image; False where it cannot be read or may not be copied."""
@@ -119,7 +122,9 @@ class _Copying:
         try:
             read = pydicom.dcmread(path, force=True)
             return deidentify(read, self.key, self.config, patient=self.patient, audit=counts)
-        except unusable:
+        except unusable as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                self.refused.append(path)
             return None
 
 
