@@ -78,14 +78,14 @@ def listen(
     Makes OUT/inbox (images), OUT/results (a folder as of infer for each study) and OUT/state. Ctrl-C or
     SIGTERM ends it; the same command goes on where it stopped.
     """
-    config = _config(
-        file, overrides, {name: value for name, value in given.items() if value not in {None, ()}}
-    )
-    analysis = _analysis(model, formats, device) if model else None
+    with _until_told() as stop:  # before anything is imported: there an interrupt may be swallowed
+        config = _config(
+            file, overrides, {name: value for name, value in given.items() if value not in {None, ()}}
+        )
+        analysis = _analysis(model, formats, device) if model else None
 
-    from medvision.service.listening import listen as serve
+        from medvision.service.listening import listen as serve
 
-    with _until_told() as stop:
         result = serve(config, out, analysis, stop)
     counts = {name: getattr(result, name) for name in ("stored", "doubled", "refused", "analysed", "failed")}
     show(
