@@ -170,4 +170,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
     try:
         values[last] = parse_plain_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: the value is not valid YAML") from error
+        raise ConfigError(
+            f"--set {override}: the value is not valid YAML; a value such as >=4 needs quotes of its own:"
+            """ --set 'data.positive=">=4"'"""
+        ) from error

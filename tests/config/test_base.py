@@ -89,7 +89,11 @@ def test_every_problem_is_told_at_once(config: Path) -> None:
         (["name"], "--set name: write KEY=VALUE, such as training.steps=200"),
         (["=3"], "--set =3: write KEY=VALUE, such as training.steps=200"),
         (["task.a=3"], "--set task.a=3: task holds 'detect', which has no keys"),
-        (["name=[1"], "--set name=[1: the value is not valid YAML"),
+        (
+            ["name=>=1"],
+            "--set name=>=1: the value is not valid YAML; a value such as >=4 needs quotes of its own:"
+            """ --set 'data.positive=">=4"'""",
+        ),
     ],
 )
 def test_a_mistake_is_one_clear_line(config: Path, overrides: list[str], line: str) -> None:

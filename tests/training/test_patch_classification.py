@@ -207,6 +207,10 @@ def test_recipe_names_every_key():
     [
         (("training.ensemble=3",), "training.ensemble need fine-tuning"),
         (("data.ratings=[malignancy]",), "data.ratings need fine-tuning"),
+        (
+            ("training.train=all", "training.snapshots=2", "training.swa=3"),
+            "snapshots keeps the weights themselves",
+        ),
         (("training.train=top", "semi_supervised.weight=1"), "training.train cannot be top"),
         (("self_supervised.epochs=1",), "need data.unlabelled"),
         (("training.unsure=true", "training.targets=binary"), "need targets ordinal or stepwise"),
