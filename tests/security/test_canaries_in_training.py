@@ -28,8 +28,8 @@ KEPT_BACK = {"oof.csv"}
 """Tables that name whose patches they judge."""
 
 
-def marked_store(folder: Path, patients: int, first: int = 0) -> Path:
-    """A labelled STORE of marked patients, whose Series UIDs are marks, too."""
+def marked_store(folder: Path, patients: int, first: int = 0, uids: str = MARKED_UID) -> Path:
+    """A labelled STORE of marked patients, whose Series UIDs are marks, too, where no others are given."""
     numbers = count(40 * first)
 
     def mark(ds: Dataset) -> None:
@@ -39,7 +39,7 @@ def marked_store(folder: Path, patients: int, first: int = 0) -> Path:
         ds.RequestAttributesSequence = [marked_item(number)]
         ds.private_block(0x0011, "ZZ90001Q", create=True).add_new(0x01, "LO", "ZZ90002Q")
 
-    return write_store(folder, patients, root=f"{MARKED_UID}.{first}", change=mark)
+    return write_store(folder, patients, root=f"{uids}.{first}", change=mark)
 
 
 def marked_patches(folder: Path) -> Path:
