@@ -9,7 +9,7 @@ import pytest
 from medvision.inference.cohort import infer
 from medvision.models.directory import save_model
 from tests.inference.test_cohort import write_body
-from tests.models.cards import tiny_card, tiny_detector
+from tests.models.cards import lively_detector, tiny_card
 
 UIDS = tuple(f"1.2.3.{number}" for number in range(1, 5))
 
@@ -25,7 +25,7 @@ def scans(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    save_model(folder, tiny_card(), tiny_detector())
+    save_model(folder, tiny_card(), lively_detector())
     return folder
 
 

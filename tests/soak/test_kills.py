@@ -24,7 +24,7 @@ from mlflow import MlflowClient
 from medvision.dicom.index import INDEX
 from medvision.models.directory import save_model
 from tests.inference.test_cohort import SERIES, write_body
-from tests.models.cards import tiny_card, tiny_detector
+from tests.models.cards import lively_detector, tiny_card
 from tests.training.test_detection import configure, write_store
 
 KILLS = int(os.environ.get("MEDVISION_SOAK_KILLS", "0"))
@@ -126,7 +126,7 @@ def scans(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    save_model(folder, tiny_card(), tiny_detector())
+    save_model(folder, tiny_card(), lively_detector())
     return folder
 
 
