@@ -27,7 +27,7 @@ from medvision.models.directory import save_model
 from medvision.service.records import Records
 from tests.dicom.network.network import LEAK, dropped_sockets, free_port, wait_until
 from tests.inference.test_cohort import write_body
-from tests.models.cards import tiny_card, tiny_detector
+from tests.models.cards import lively_detector, tiny_card
 from tests.soak.test_kills import KILLS, SIGNALS, contents, without_reuse
 
 __all__ = ["dropped_sockets"]
@@ -122,7 +122,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Outgoing]:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    save_model(folder, tiny_card(), tiny_detector())
+    save_model(folder, tiny_card(), lively_detector())
     return folder
 
 
