@@ -1,6 +1,7 @@
 """Nights of a real worker on an inbox that grows: killed, overlapping, with a damaged scan, and quiet ones.
 
-`MEDVISION_SOAK_NIGHTS=24` (what `make soak` does) is how many; the files are those of one undisturbed run.
+`MEDVISION_SOAK_NIGHTS=24` (what `make soak` does) is how many, and `MEDVISION_SOAK_KILLS=50` how many more of
+killed ones only; the files are those of one undisturbed run.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,14 +35,17 @@ from medvision.models.directory import save_model
 from tests.flows.conftest import server, server_process
 from tests.flows.servers import ROOT, Server, stop, wait_until
 from tests.inference.test_cohort import write_body
-from tests.models.cards import tiny_card, tiny_detector
-from tests.soak.test_kills import contents
+from tests.models.cards import lively_detector, tiny_card
+from tests.soak.test_kills import KILLS, contents, soak
 
 __all__ = ["server", "server_process"]
 
 NIGHTS = int(os.environ.get("MEDVISION_SOAK_NIGHTS", "1"))
 PATIENCE_SECONDS = 600.0
 MIB = 1 << 20
+
+Kind = Callable[["Hospital", random.Random], str]
+"""What happens in a night; gives the name of the state that it ends in."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class Hospital:
 
 @pytest.fixture
 def hospital(server: Server, tmp_path: Path) -> Iterator[Hospital]:
-    save_model(tmp_path / "model", tiny_card(), tiny_detector())
+    save_model(tmp_path / "model", tiny_card(), lively_detector())
     assert run_command([], setup, "setup") == 0
     done = server.command("deploy", "--all")
     assert done.returncode == 0, done.stderr
@@ -137,11 +141,16 @@ def quiet(hospital: Hospital, _: random.Random) -> str:
     return hospital.ended(hospital.start()).state_name
 
 
-def test_nights(hospital: Hospital, server: Server) -> None:
+@pytest.mark.parametrize(
+    ("nights", "kinds"),
+    [(NIGHTS, (killed, overlapping, quiet, damaged)), pytest.param(KILLS, (killed,), marks=soak)],
+    ids=["of all kinds", "killed"],
+)
+def test_nights(nights: int, kinds: tuple[Kind, ...], hospital: Hospital, server: Server) -> None:
     chance = random.Random(0)  # noqa: S311  moments, no secrets
-    for night in range(NIGHTS):
+    for night in range(nights):
         hospital.take_in(f"1.2.{night + 1}")
-        kind = (killed, overlapping, quiet, damaged)[night % 4]
+        kind = kinds[night % len(kinds)]
         begun = time.monotonic()
         assert kind(hospital, chance) == "Completed", f"night {night}: {kind.__name__}"
         seconds = time.monotonic() - begun
