@@ -29,9 +29,12 @@ NODULES, LIDC_0001 = DATA / "nodule_patches", DATA / "lidc" / "LIDC-IDRI-0001.ta
 Mask = NDArray[np.bool_]
 Hu = NDArray[np.float32]
 
-PATCH_VOX, CENTER_VOX, SPACING_MM = 51, 26.5, 0.7
-"""The voxel size of the patches is unknown: this is a guess, and so are the HU that 0 and 1 stand for."""
-LOW_HU, HIGH_HU = -1000.0, 400.0
+PATCH_VOX, CENTER_VOX, SPACING_MM = 51, 26.5, 1.0
+LOW_HU, HIGH_HU = -1200.0, 400.0
+"""What 0 and 1 stand for. The patches come without their voxel size and HU, but the first one shows the
+nodule of LIDC-IDRI-0001, which comes as DICOM: it correlates best with the scan at 1.0 mm (0.98; 0.84 at 0.8
+mm), its axes being rows, columns, and slices from the head down; a straight line through both gives
+HU = 1573 v − 1182, a little flat as it must be with noise in v."""
 GUESSED_MM = 12.0
 """The size that the candidate says, the same for every patch."""
 THRESHOLD_HU = -400.0
@@ -56,13 +59,18 @@ def show_masks() -> None:
         for stem in packed.files:
             patch = np.load(NODULES / f"{stem}.npy")
             truth = np.unpackbits(packed[stem])[: PATCH_VOX**3].reshape((PATCH_VOX,) * 3) > 0
-            scores.append(dice(way(patch.astype(np.float32) * (HIGH_HU - LOW_HU) + LOW_HU), truth))
+            scores.append(dice(way(as_hu(patch)), truth))
         spent = 1000 * (time.process_time() - start) / len(scores)
         print(
             f"| {name} | {np.mean(scores):.3f} | {np.median(scores):.3f} | {np.percentile(scores, 10):.3f} "
             f"| {spent:.0f} |",
             flush=True,
         )
+
+
+def as_hu(patch: NDArray[np.float16]) -> Hu:
+    """HU of a patch, in its own order of axes."""
+    return patch.astype(np.float32) * (HIGH_HU - LOW_HU) + LOW_HU
 
 
 def dice(one: Mask, other: Mask) -> float:

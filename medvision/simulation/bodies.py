@@ -67,14 +67,14 @@ def _ellipsoid(rng: np.random.Generator, spread: float) -> NDArray[np.float64]:
 def sample_profile(rng: np.random.Generator, shape: Shape) -> NDArray[np.float32]:
     """Draw relative radii and scale them to the volume of a sphere of diameter 1."""
     if shape == "round":
-        radius = _ellipsoid(rng, 0.07)
+        radius = _ellipsoid(rng, 0.1)
     elif shape == "lobulated":
-        radius = _ellipsoid(rng, 0.1) + _bumps(rng, int(rng.integers(4, 9)), (0.15, 0.4), 8.0)
+        radius = _ellipsoid(rng, 0.15) + _bumps(rng, int(rng.integers(4, 10)), (0.2, 0.6), 9.0)
     elif shape == "irregular":
-        radius = _ellipsoid(rng, 0.25) + _bumps(rng, int(rng.integers(8, 16)), (-0.2, 0.3), 20.0)
+        radius = _ellipsoid(rng, 0.28) + _bumps(rng, int(rng.integers(10, 24)), (-0.4, 0.5), 16.0)
     else:
-        radius = _ellipsoid(rng, 0.12) + _bumps(rng, 5, (0.05, 0.2), 10.0)
-        radius += _bumps(rng, int(rng.integers(9, 22)), (0.25, 1.0), 120.0)
+        radius = _ellipsoid(rng, 0.18) + _bumps(rng, 8, (-0.3, 0.5), 14.0)
+        radius += _bumps(rng, int(rng.integers(12, 30)), (0.3, 1.1), 110.0)
     radius = np.maximum(radius, 0.3)
     volume = float((radius**3 / 3 * _SOLID_ANGLES).sum())
     return np.asarray(radius * np.cbrt(np.pi / 6 / volume), np.float32)

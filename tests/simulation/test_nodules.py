@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from medvision.simulation.bodies import profile_radius
 from medvision.simulation.fields import axial_affine
+from medvision.simulation.margins import sample_mottle
 from medvision.simulation.nodules import (
     DIAMETER_RANGE_MM,
     SHAPE_SHARES,
@@ -19,6 +20,7 @@ from medvision.simulation.nodules import (
     sample_diameter,
     sample_nodule,
 )
+from tests.simulation.bodies import bare
 
 LUNG_HU = -850.0
 DENSITIES = ("solid", "part_solid", "ground_glass", "calcified")
@@ -27,7 +29,7 @@ SPACINGS = ((1.25, 1.25, 1.25), (2.5, 0.7, 0.7), (1.0, 1.4, 1.4))
 
 def around(diameter: float, spacing: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
     """A lung and its affine, large enough for a nodule near the origin."""
-    half = 1.6 * diameter + 4
+    half = 2.2 * diameter + 4
     shape = tuple(int(2 * half / mm) for mm in spacing)
     return np.full(shape, LUNG_HU, np.float32), axial_affine((-half, -half, -half), spacing)
 
@@ -43,9 +45,8 @@ def around(diameter: float, spacing: tuple[float, float, float]) -> tuple[np.nda
 )
 def test_painted_volume_is_the_truth(density, shape, diameter, seed, spacing, offset):
     center = (offset, -offset, offset / 2)
-    nodule = sample_nodule(
-        np.random.default_rng(seed), center, diameter_mm=diameter, density=density, shape=shape
-    )
+    rng = np.random.default_rng(seed)
+    nodule = bare(sample_nodule(rng, center, diameter_mm=diameter, density=density, shape=shape))
     for layer in nodule.layers:
         hu, affine = around(diameter, spacing)
         add_nodule(hu, affine, replace(nodule, layers=(layer,)))
@@ -66,8 +67,8 @@ def test_volume_of_a_body_agrees_with_monte_carlo(shape):
 
 @pytest.mark.parametrize("density", DENSITIES)
 def test_density_shows_in_hu(density):
-    nodule = sample_nodule(
-        np.random.default_rng(1), (0, 0, 0), diameter_mm=20.0, density=density, shape="round"
+    nodule = bare(
+        sample_nodule(np.random.default_rng(1), (0, 0, 0), diameter_mm=20.0, density=density, shape="round")
     )
     hu, affine = around(20.0, (1.25, 1.25, 1.25))
     add_nodule(hu, affine, nodule)
@@ -84,7 +85,7 @@ def test_density_shows_in_hu(density):
 
 
 def test_denser_tissue_stays_and_the_rest_is_not_touched():
-    nodule = sample_nodule(np.random.default_rng(0), (0, 0, 0), diameter_mm=10.0, density="solid")
+    nodule = bare(sample_nodule(np.random.default_rng(0), (0, 0, 0), diameter_mm=10.0, density="solid"))
     hu, affine = around(10.0, (1.25, 1.25, 1.25))
     hu[:, : hu.shape[1] // 2] = 300
     before = hu.copy()
@@ -137,3 +138,26 @@ def test_profile_is_read_along_the_axes():
     profile[48, 0], profile[48, 96] = 3, 4
     offsets = np.array([[0, 0, 5.0], [0, 0, -5], [1, 1e-9, -1e-9], [-1, -1e-9, -1e-9]])
     np.testing.assert_array_equal(profile_radius(profile, offsets), [1, 2, 3, 4])
+
+
+def test_strands_and_holes_do_not_count_as_the_body():
+    nodules = [sample_nodule(np.random.default_rng(n), (0, 0, 0), diameter_mm=14.0) for n in range(60)]
+    spiculated = next(one for one in nodules if one.shape == "spiculated" and one.density == "solid")
+    hollow = next(one for one in nodules if len(one.holes) and one.density == "solid")
+    for nodule in (spiculated, hollow):
+        hu, affine = around(30.0, (1.0, 1.0, 1.0))
+        alone = hu.copy()
+        add_nodule(hu, affine, replace(nodule, layers=nodule.layers[:1]))
+        add_nodule(alone, affine, bare(nodule))
+        body = nodule_coverage(hu.shape, affine, nodule)
+        assert nodule.volume_mm3 == bare(nodule).volume_mm3
+        assert (hu[body == 0] > alone[body == 0] + 300).any() == bool(len(nodule.strands))
+        assert (hu[body == 1] < -600).any() == bool(len(nodule.holes))
+
+
+@given(seed=st.integers(0, 10**6))
+def test_mottle_waves_around_one(seed):
+    mottle = sample_mottle(np.random.default_rng(seed))
+    factor = mottle(np.random.default_rng(1).uniform(-30, 30, (20_000, 3)).astype(np.float32))
+    assert factor.mean() == pytest.approx(1, abs=0.03)
+    assert factor.std() == pytest.approx(mottle.depth, abs=0.06)

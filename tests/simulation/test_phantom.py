@@ -19,6 +19,7 @@ from medvision.simulation.render import render
 from medvision.simulation.shapes import columns
 from medvision.simulation.thorax import LOBES, lobe_index, lung_distance, muscle_distance, spine_center
 from medvision.simulation.trees import sample_lung_points
+from tests.simulation.bodies import bare
 
 PATIENTS = 8
 
@@ -32,8 +33,8 @@ def patients() -> list[Phantom]:
 def chest(phantom: Phantom) -> tuple[np.ndarray, np.ndarray]:
     """A noiseless image from below the diaphragm to the neck, and its affine."""
     affine = axial_affine((-200.0, -170.0, -150.0), (4.0, 2.0, 2.0))
-    bare = replace(phantom, nodules=(), lookalikes=())
-    return render(bare, Grid((70, 165, 200), affine)), affine
+    healthy = replace(phantom, nodules=(), lookalikes=())
+    return render(healthy, Grid((70, 165, 200), affine)), affine
 
 
 def hu_at(chest, points_lps_mm) -> np.ndarray:
@@ -135,7 +136,7 @@ def solid_nodule(patients: list[Phantom], attachment: str) -> tuple[Phantom, Pla
     for item in patients:
         for nodule in item.nodules:
             if nodule.attachment == attachment and nodule.nodule.density == "solid":
-                return item, nodule
+                return item, replace(nodule, nodule=bare(nodule.nodule))
     pytest.fail(f"no solid nodule with attachment {attachment} among {len(patients)} patients")
 
 
