@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import re
-from collections.abc import Collection, Sequence
+import subprocess
+import sys
+from collections.abc import Collection
 
 from medvision.errors import ConfigError
 
 PATIENCE_SECONDS = 60.0
 """For all names together; a sound pattern takes a microsecond a name."""
+
+_SEARCH = """
+import json, re, sys
+pattern, names = json.load(sys.stdin)
+found = map(re.compile(pattern).search, names)
+json.dump({name: (match[1] or "") if match else "" for name, match in zip(names, found)}, sys.stdout)
+"""
 
 
 def patients_in(names: Collection[str], pattern: str) -> dict[str, str]:
@@ -26,15 +35,22 @@ def patients_in(names: Collection[str], pattern: str) -> dict[str, str]:
         ConfigError: the pattern is none, has no group, or takes too long.
     """
     _check(pattern)
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        searching = pool.apply_async(_search, (list(names), pattern))
-        try:
-            return searching.get(PATIENCE_SECONDS)
-        except multiprocessing.TimeoutError:
-            raise ConfigError(
-                f"patient pattern {pattern!r} takes more than {PATIENCE_SECONDS:g} s on {len(names)} names; "
-                "write it without repetition inside repetition, such as '(P\\d+)_'"
-            ) from None
+    try:
+        searched = subprocess.run(  # noqa: S603  our own words; pattern and names are only read
+            [sys.executable, "-I", "-c", _SEARCH],
+            input=json.dumps([pattern, list(names)]),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=PATIENCE_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise ConfigError(
+            f"patient pattern {pattern!r} takes more than {PATIENCE_SECONDS:g} s on {len(names)} names; "
+            "write it without repetition inside repetition, such as '(P\\d+)_'"
+        ) from None
+    found: dict[str, str] = json.loads(searched.stdout)
+    return found
 
 
 def _check(pattern: str) -> None:
@@ -44,8 +60,3 @@ def _check(pattern: str) -> None:
         raise ConfigError(f"patient pattern {pattern!r} is no regular expression: {error}") from error
     if not compiled.groups:
         raise ConfigError(f"patient pattern {pattern!r} has no group; write such as '(P\\d+)_'")
-
-
-def _search(names: Sequence[str], pattern: str) -> dict[str, str]:
-    found = map(re.compile(pattern).search, names)
-    return {name: (match[1] or "") if match else "" for name, match in zip(names, found, strict=True)}

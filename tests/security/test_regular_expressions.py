@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import subprocess
 import sys
 
@@ -42,7 +41,6 @@ def test_a_pattern_that_tries_for_ever_is_ended(pattern: str, monkeypatch: pytes
     assert str(caught.value).startswith(
         f"patient pattern {pattern!r} takes more than 0.5 s on 2 names; write"
     )
-    assert not multiprocessing.active_children()
 
 
 def test_patients_are_found_aside_as_they_are_here() -> None:
