@@ -243,7 +243,7 @@ def test_hashes_of_files_are_let_go_once_they_are_noted(tmp_path):
     kept = []
 
     def look():
-        kept.append(sum(isinstance(one, _Outcome) and bool(one.file_sha256) for one in gc.get_objects()))
+        kept.append(sum(type(one) is _Outcome and bool(one.file_sha256) for one in gc.get_objects()))
 
     ingest([tmp_path / "dicom"], tmp_path / "store", written=look)
     assert kept == [1, 1, 1]
